@@ -1,0 +1,96 @@
+package collector
+
+import (
+	"context"
+	"time"
+
+	"sluice/consent"
+)
+
+// Reasons for a refusal that the collector adds to those of consent.
+const (
+	Bot       consent.Reason = "bot"
+	Excluded  consent.Reason = "excluded"
+	Duplicate consent.Reason = "duplicate"
+	Invalid   consent.Reason = "invalid"
+)
+
+// EarlyGrace is how far before its token's issue an event may claim to have
+// happened and still count, stamped with the issue time: clocks and the click
+// itself take a moment. Earlier is measured before consent, and refused.
+const EarlyGrace = 60 * time.Second
+
+// Permit is the gate's leave to look at one event more closely: its token
+// covers the site's statistics at the event's time. The zero Permit admits
+// nothing.
+type Permit struct {
+	token  consent.Token
+	notice string
+	at     time.Time
+	ok     bool
+}
+
+// Time is when the event counts as having happened.
+func (p Permit) Time() time.Time { return p.at }
+
+// Gate decides for one site and token about one event that claims to have
+// happened at. cut is what has been taken back from the token's consent.
+func Gate(policy *consent.Policy, t consent.Token, cut *consent.Cut, at time.Time) (Permit, consent.Reason) {
+	issued := t.IssuedAt()
+	if at.Before(issued) && !at.Before(issued.Add(-EarlyGrace)) {
+		at = issued
+	}
+	if reason := policy.Live(t, cut, consent.StatisticsUse, at); reason != consent.Live {
+		return Permit{}, reason
+	}
+	permit := Permit{token: t, at: at, ok: true}
+	if n := policy.Notice(t.Notice); n != nil {
+		permit.notice = n.Version
+	}
+	return permit, consent.Live
+}
+
+// Admitted is an event that passed the gate: the only one with a spool
+// encoding. The zero value has none.
+type Admitted struct {
+	event   Event
+	encoded []byte
+}
+
+// Admit binds an enriched event to the permit's token and time.
+func (p Permit) Admit(e Event) Admitted {
+	if !p.ok {
+		return Admitted{}
+	}
+	e.Time, e.Token, e.Notice = p.at, p.token, p.notice
+	return Admitted{event: e, encoded: e.appendTo(make([]byte, 0, 512))}
+}
+
+// Encoded returns the spool encoding; nil for the zero value. It must not be
+// changed.
+func (a Admitted) Encoded() []byte { return a.encoded }
+
+// Token is what the event rests on.
+func (a Admitted) Token() consent.Token { return a.event.Token }
+
+// Site is the domain that the event belongs to.
+func (a Admitted) Site() string { return a.event.Site }
+
+// Batch is what one request leaves behind: its admitted events and the counts
+// of what was accepted and refused.
+type Batch struct {
+	Policy *consent.Policy
+	Events []Admitted
+	// Refused counts, by reason, what the gate kept out.
+	Refused map[consent.Reason]int
+	// Late is filled by Append: the index within Events and the reason of
+	// each one that the committer refused after all, because a withdrawal or
+	// a duplicate came first.
+	Late map[int]consent.Reason
+}
+
+// Appender keeps a batch: it returns once all of it is on disk, in one frame.
+// Errors wrap consent.ErrUnavailable where the spool is full or closing.
+type Appender interface {
+	Append(ctx context.Context, b *Batch) error
+}

@@ -1,0 +1,96 @@
+package consent
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Head is the end of a receipt chain: the number and hash of its last link.
+type Head struct {
+	ChainID ID     `json:"chain_id"`
+	N       uint64 `json:"n"`
+	Hash    string `json:"hash"` // "" before the first receipt
+}
+
+// Chain links receipts. Link and Settled are called by the spool's committer
+// goroutine alone; a link counts once the frame that holds it is on disk.
+type Chain struct {
+	head    Head // including links of the frame being written
+	durable Head
+}
+
+// NewChain continues a chain from its head.
+func NewChain(head Head) *Chain { return &Chain{head: head, durable: head} }
+
+// Link gives r its place and returns its canonical JSON.
+func (c *Chain) Link(r *Receipt) ([]byte, error) {
+	r.Schema, r.ChainID, r.N, r.PrevHash, r.Hash = ReceiptSchema, c.head.ChainID, c.head.N+1, c.head.Hash, ""
+	sum, err := r.Digest()
+	if err != nil {
+		return nil, err
+	}
+	r.Hash = sum
+	b, err := r.Canonical()
+	if err != nil {
+		return nil, err
+	}
+	c.head.N, c.head.Hash = r.N, r.Hash
+	return b, nil
+}
+
+// Settled tells the chain that the frame with the links since the last call is
+// on disk (nil), or is not and never will be.
+func (c *Chain) Settled(err error) {
+	if err != nil {
+		c.head = c.durable
+		return
+	}
+	c.durable = c.head
+}
+
+// ChainError names the receipt at which a chain breaks.
+type ChainError struct {
+	ReceiptID ID
+	N         uint64
+	Problem   string
+}
+
+func (e *ChainError) Error() string {
+	return fmt.Sprintf("receipt %s (number %d of its chain): %s", e.ReceiptID, e.N, e.Problem)
+}
+
+// Verifier checks receipts of one chain, handed to it in order.
+type Verifier struct {
+	Head Head // of what has been checked so far
+}
+
+// Check verifies the next receipt. Every edit, removal, insertion or change of
+// order of a stored receipt makes it return a *ChainError.
+func (v *Verifier) Check(body []byte) (Receipt, error) {
+	r, err := DecodeReceipt(body)
+	if err != nil {
+		return Receipt{}, err
+	}
+	problem := func(format string, args ...any) (Receipt, error) {
+		return r, &ChainError{ReceiptID: r.ReceiptID, N: r.N, Problem: fmt.Sprintf(format, args...)}
+	}
+	sum, err := r.Digest()
+	if err != nil {
+		return r, err
+	}
+	switch first := v.Head.N == 0; {
+	case sum != r.Hash:
+		return problem("its content does not match its hash: it has been edited")
+	case !first && r.ChainID != v.Head.ChainID:
+		return problem("it belongs to chain %s, not %s", r.ChainID, v.Head.ChainID)
+	case r.N != v.Head.N+1:
+		return problem("number %d was expected: receipts are missing or out of order", v.Head.N+1)
+	case r.PrevHash != v.Head.Hash:
+		return problem("it does not continue the receipt before it")
+	}
+	v.Head = Head{ChainID: r.ChainID, N: r.N, Hash: r.Hash}
+	return r, nil
+}
+
+// ErrNoReceipts is a ledger without a single receipt.
+var ErrNoReceipts = errors.New("the ledger holds no receipts yet")

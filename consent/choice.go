@@ -1,0 +1,67 @@
+package consent
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Remembered is what the readable cookie sl_choice tells the script about the
+// choice. It proves nothing: the server believes only tokens. The same
+// fixtures (testdata/choice.json) are read by the Go and TypeScript tests.
+//
+//	1:<notice version>:<granted purposes>:<granted services>:<unix seconds>
+//
+// Lists are joined by "+"; the version is percent-encoded as JavaScript's
+// encodeURIComponent does. Essential is not listed.
+type Remembered struct {
+	Notice   string    `json:"notice"`
+	Purposes []string  `json:"purposes"`
+	Services []string  `json:"services"`
+	Time     time.Time `json:"-"`
+}
+
+// ChoiceCookie is the name of the cookie that remembers the choice.
+const ChoiceCookie = "sl_choice"
+
+// String encodes r as a cookie value.
+func (r Remembered) String() string {
+	return strings.Join([]string{
+		"1", encodeURIComponent(r.Notice),
+		strings.Join(r.Purposes, "+"), strings.Join(r.Services, "+"),
+		strconv.FormatInt(r.Time.Unix(), 10),
+	}, ":")
+}
+
+var errChoiceCookie = errors.New("not a choice cookie of version 1")
+
+// ParseRemembered reads a cookie value.
+func ParseRemembered(s string) (Remembered, error) {
+	f := strings.Split(s, ":")
+	if len(f) != 5 || f[0] != "1" {
+		return Remembered{}, errChoiceCookie
+	}
+	notice, err := url.PathUnescape(f[1])
+	if err != nil {
+		return Remembered{}, errChoiceCookie
+	}
+	seconds, err := strconv.ParseInt(f[4], 10, 64)
+	if err != nil || seconds <= 0 {
+		return Remembered{}, errChoiceCookie
+	}
+	return Remembered{Notice: notice, Purposes: splitList(f[2]), Services: splitList(f[3]), Time: time.Unix(seconds, 0).UTC()}, nil
+}
+
+func splitList(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, "+"), func(p string) bool { return p == "" })
+}
+
+// encodeURIComponent percent-encodes like the JavaScript function: url's query
+// escaping, but a space is %20 and !'()* stay.
+func encodeURIComponent(s string) string {
+	s = url.QueryEscape(s)
+	return strings.NewReplacer("+", "%20", "%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(s)
+}

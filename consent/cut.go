@@ -1,0 +1,94 @@
+package consent
+
+import (
+	"maps"
+	"math"
+	"slices"
+)
+
+// Cut is what has been taken back from one consent: everything, or purposes
+// and services as granted by tokens issued before a moment (Unix seconds). A
+// Cut in the index is never changed, only replaced. The nil Cut takes nothing.
+type Cut struct {
+	// Latest is the issue time of the consent's newest known token. The next
+	// one gets a later second, so that before and after are never in doubt.
+	Latest   uint32             `json:"latest"`
+	All      uint32             `json:"all,omitempty"` // tokens issued before this are dead; MaxUint32: all, for ever
+	Purposes map[Purpose]uint32 `json:"purposes,omitempty"`
+	Services map[string]uint32  `json:"services,omitempty"`
+	Expires  uint32             `json:"expires"` // when the consent's last token has expired and the cut may go
+}
+
+// Forever cuts every token of a consent, those to come included.
+const Forever = math.MaxUint32
+
+// covers reports whether the cut takes use back from token t.
+func (c *Cut) covers(t Token, use Use) bool {
+	if c == nil {
+		return false
+	}
+	return t.Issued < c.All || c.All == Forever ||
+		t.Issued < c.Purposes[use.Purpose] || t.Issued < c.Services[use.Service]
+}
+
+// dead reports whether nothing of t can be live any more.
+func (c *Cut) dead(t Token) bool {
+	return c != nil && (t.Issued < c.All || c.All == Forever)
+}
+
+// empty reports whether the cut takes nothing back and only remembers Latest.
+func (c *Cut) empty() bool { return c.All == 0 && len(c.Purposes) == 0 && len(c.Services) == 0 }
+
+// merge returns the union of two cuts; either may be nil.
+func (c *Cut) merge(d *Cut) *Cut {
+	if c == nil || d == nil {
+		return cmpNil(c, d)
+	}
+	out := Cut{
+		Latest:  max(c.Latest, d.Latest),
+		All:     max(c.All, d.All),
+		Expires: max(c.Expires, d.Expires),
+	}
+	out.Purposes = mergeMax(c.Purposes, d.Purposes)
+	out.Services = mergeMax(c.Services, d.Services)
+	return &out
+}
+
+func cmpNil(c, d *Cut) *Cut {
+	if c == nil {
+		return d
+	}
+	return c
+}
+
+func mergeMax[K comparable](a, b map[K]uint32) map[K]uint32 {
+	if len(a) == 0 && len(b) == 0 {
+		return nil
+	}
+	out := maps.Clone(a)
+	if out == nil {
+		out = map[K]uint32{}
+	}
+	for k, v := range b {
+		out[k] = max(out[k], v)
+	}
+	return out
+}
+
+// lowers builds the cut of a decision under notice n that grants only what t
+// grants: everything else is taken back from tokens issued before t.
+func lowers(n *Notice, t Token, expires uint32) *Cut {
+	cut := &Cut{Latest: t.Issued, Expires: expires, Purposes: map[Purpose]uint32{}, Services: map[string]uint32{}}
+	purposes, services := n.Granted(t)
+	for _, p := range n.Purposes {
+		if !slices.Contains(purposes, p.Name) {
+			cut.Purposes[p.Name] = t.Issued
+		}
+	}
+	for _, s := range n.Services {
+		if !slices.Contains(services, s.Name) {
+			cut.Services[s.Name] = t.Issued
+		}
+	}
+	return cut
+}

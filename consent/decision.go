@@ -1,0 +1,289 @@
+package consent
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Choice is a decision on the wire (POST /_s/d, at most 8 KiB of JSON). A
+// purpose left out is false; a service left out follows its purpose and can
+// only lower it.
+type Choice struct {
+	Site     string          `json:"site"`
+	Purposes map[string]bool `json:"purposes"`
+	Services map[string]bool `json:"services"`
+	Method   Method          `json:"method"`
+	Notice   string          `json:"notice"` // version
+	Language string          `json:"lang"`
+	Shown    string          `json:"shown"` // as served with the banner
+	Token    string          `json:"token"`
+}
+
+// Circumstances are what a decision depends on beside the visitor's words.
+type Circumstances struct {
+	Previous *Token // the valid token that came with it, nil without
+	Cut      *Cut   // of Previous's consent
+	Shown    *Shown // verified, nil without
+	GPC      bool   // the request carries the signal
+	Country  string // of the visitor, "" where unknown
+	Now      time.Time
+}
+
+// Decision is what follows from a choice.
+type Decision struct {
+	Receipt    Receipt
+	Token      *Token      // nil where nothing is granted
+	Withdrawal *Withdrawal // nil where nothing is taken back
+	Cut        *Cut        // to be applied at once; nil for a consent of its own
+}
+
+// maxAhead bounds how far issue times may run ahead of the clock when one
+// consent is changed more than once a second.
+const maxAhead = 30 * time.Second
+
+// maxWords bounds the strings of a choice that end up in a receipt.
+const maxWords = 64
+
+// Decide applies the rules of section 4 of the contract to a choice. Errors:
+// *FieldError, ErrStaleNotice, ErrTooMany.
+func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
+	if err := p.check(in); err != nil {
+		return Decision{}, err
+	}
+	previous := c.Previous
+	if previous != nil && (c.Cut.dead(*previous) || !c.Now.Before(previous.IssuedAt().Add(p.Site.Lifetime()))) {
+		previous = nil
+	}
+	notice, err := p.noticeFor(in, previous, c.Shown)
+	if err != nil {
+		return Decision{}, err
+	}
+	token := grant(notice, in, c.GPC, c.GPC && p.Site.HonourGPC)
+	token.Receipt = uuid.New()
+	issued, err := issueTime(c.Now, previous, c.Cut)
+	if err != nil {
+		return Decision{}, err
+	}
+	token.Issued = issued
+	granted := token.Purposes&^gpcBit != 0
+	switch {
+	case previous != nil:
+		token.Consent = previous.Consent
+	case granted:
+		token.Consent = uuid.New()
+	}
+	d := Decision{Receipt: p.receipt(in, c, notice, token)}
+	if granted {
+		d.Token = &token
+	}
+	if previous != nil {
+		d.Cut, d.Withdrawal = p.takeBack(notice, token, *previous, granted, c.Now)
+	}
+	return d, nil
+}
+
+// check reports every field of a choice that no state could make right.
+func (p *Policy) check(in Choice) error {
+	var bad FieldError
+	if !slices.Contains(Methods, in.Method) {
+		bad.Add("method", "%q is not one of %v", in.Method, Methods)
+	}
+	if in.Notice == "" {
+		bad.Add("notice", "is missing: send the version of the notice that was shown")
+	}
+	for name, s := range map[string]string{"notice": in.Notice, "lang": in.Language} {
+		if len(s) > maxWords {
+			bad.Add(name, "is longer than %d bytes", maxWords)
+		}
+	}
+	refuses := in.Method == Withdraw || in.Method == RejectAll
+	for name, yes := range in.Purposes {
+		purpose := Purpose(name)
+		switch {
+		case purpose != Essential && !p.names(func(n *Notice) bool { return n.purposeBit(purpose) >= 0 }):
+			bad.Add("purposes."+name, "this site has no such purpose; it has %v", p.Current.purposeNames())
+		case refuses && yes && purpose != Essential:
+			bad.Add("purposes."+name, "cannot be true with method %q", in.Method)
+		}
+	}
+	for name := range in.Services {
+		if !p.names(func(n *Notice) bool { return n.serviceBit(name) >= 0 }) && !p.essentialService(name) {
+			bad.Add("services."+name, "this site has no such service")
+		}
+	}
+	slices.SortFunc(bad.Fields, func(a, b Field) int { return cmpString(a.Name, b.Name) })
+	return bad.OrNil()
+}
+
+// names reports whether any notice that this site has served satisfies has.
+func (p *Policy) names(has func(*Notice) bool) bool {
+	for _, n := range p.past {
+		if has(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Policy) essentialService(name string) bool {
+	return slices.ContainsFunc(p.Site.Services, func(s Service) bool { return s.Name == name && s.Purpose == Essential })
+}
+
+// noticeFor returns the notice that a decision is given under: the current one
+// where that was shown. A decision that only lowers consent is accepted under
+// any notice and stays under the one of its token.
+func (p *Policy) noticeFor(in Choice, previous *Token, shown *Shown) (*Notice, error) {
+	current := in.Notice == p.Current.Version && (shown == nil || shown.Notice == p.Current.Fingerprint)
+	if current {
+		return p.Current, nil
+	}
+	if previous == nil {
+		if slices.Contains(mapsValues(in.Purposes, string(Essential)), true) {
+			return nil, ErrStaleNotice
+		}
+		return p.Current, nil
+	}
+	old := p.past[previous.Notice]
+	if old == nil || !subset(old, in, *previous) {
+		return nil, ErrStaleNotice
+	}
+	return old, nil
+}
+
+// subset reports whether in grants nothing that previous did not.
+func subset(n *Notice, in Choice, previous Token) bool {
+	purposes, services := n.Granted(previous)
+	for name, yes := range in.Purposes {
+		if yes && Purpose(name) != Essential && !slices.Contains(purposes, Purpose(name)) {
+			return false
+		}
+	}
+	token := grant(n, in, false, false)
+	_, wants := n.Granted(token)
+	for _, s := range wants {
+		if !slices.Contains(services, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// grant sets a token's bits. Under an honoured signal, recipients outside the
+// controller stay off until they are switched on singly.
+func grant(n *Notice, in Choice, signal, honoured bool) Token {
+	t := Token{Notice: n.Fingerprint}
+	for i, p := range n.Purposes {
+		if in.Purposes[string(p.Name)] {
+			t.Purposes |= 1 << i
+		}
+	}
+	for i, s := range n.Services {
+		yes, said := in.Services[s.Name]
+		if said && !yes || honoured && s.External && !yes {
+			t.Denied |= 1 << i
+		}
+	}
+	if signal {
+		t.Purposes |= gpcBit
+	}
+	return t
+}
+
+// issueTime is now in seconds, but later than any token of the same consent.
+func issueTime(now time.Time, previous *Token, cut *Cut) (uint32, error) {
+	issued := uint32(now.Unix())
+	if previous != nil {
+		issued = max(issued, previous.Issued+1)
+		if cut != nil {
+			issued = max(issued, cut.Latest+1)
+		}
+	}
+	if int64(issued) > now.Add(maxAhead).Unix() {
+		return 0, ErrTooMany
+	}
+	return issued, nil
+}
+
+// takeBack builds the cut of a decision that continues a consent.
+func (p *Policy) takeBack(n *Notice, token, previous Token, granted bool, now time.Time) (*Cut, *Withdrawal) {
+	expires := uint32(token.IssuedAt().Add(p.Site.Lifetime()).Unix())
+	cut := lowers(n, token, expires)
+	if !granted {
+		cut = &Cut{Latest: token.Issued, All: Forever, Expires: expires}
+	}
+	if cut.empty() {
+		return cut, nil
+	}
+	w := &Withdrawal{Site: p.Site.Domain, ConsentID: token.Consent, ReceiptID: token.Receipt, Time: now.UTC(), Cut: *cut}
+	_, before := p.past[previous.Notice].granted(previous)
+	_, after := n.granted(token)
+	if slices.Contains(before, Statistics) && !slices.Contains(after, Statistics) {
+		w.Events = p.Site.OnWithdrawal
+	}
+	return cut, w
+}
+
+// granted is Granted for a notice that may be unknown: everything, so that
+// nothing collected under it is overlooked.
+func (n *Notice) granted(t Token) ([]Purpose, []string) {
+	if n == nil {
+		return nil, []string{Statistics}
+	}
+	return n.Granted(t)
+}
+
+func (p *Policy) receipt(in Choice, c Circumstances, n *Notice, t Token) Receipt {
+	purposes, services := n.Granted(t)
+	r := Receipt{
+		Schema: ReceiptSchema, ReceiptID: t.Receipt, ConsentID: t.Consent,
+		Site: p.Site.Domain, Time: c.Now.UTC(), Expires: t.IssuedAt().Add(p.Site.Lifetime()),
+		Controller: p.Site.Controller, PolicyURL: p.Site.Notice.PolicyURL,
+		Notice: n.Version, NoticeHash: n.Hash, Language: in.Language, Method: in.Method,
+		LegalBasis: "consent", GPC: c.GPC, Country: c.Country,
+		Purposes: map[Purpose]bool{}, Services: map[string]bool{},
+	}
+	if c.Shown != nil {
+		r.ShownHash, r.Language, r.Variant = c.Shown.Hash(), c.Shown.Language, c.Shown.Variant
+	}
+	for _, q := range n.Purposes {
+		r.Purposes[q.Name] = slices.Contains(purposes, q.Name)
+	}
+	for _, s := range n.Services {
+		r.Services[s.Name] = slices.Contains(services, s.Name)
+		if s.External && r.Services[s.Name] {
+			r.Recipients = append(r.Recipients, s.Name)
+		}
+	}
+	return r
+}
+
+func (n *Notice) purposeNames() []Purpose {
+	out := make([]Purpose, len(n.Purposes))
+	for i, p := range n.Purposes {
+		out[i] = p.Name
+	}
+	return out
+}
+
+// mapsValues returns the values of m but the one under except.
+func mapsValues(m map[string]bool, except string) []bool {
+	var out []bool
+	for k, v := range m {
+		if k != except {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,242 @@
+package consent
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Index remembers what must never be forgotten while a token may still be
+// presented: what was cut from each consent, and which consents are to be
+// erased. It answers from memory; Save writes it to one file (consent.idx),
+// and the spool's tail after the saved position brings it up to date at start.
+//
+// The same lock orders withdrawals against sends: a sender holds it for
+// reading from its check to the first byte written (see [Index.Hold]), a
+// withdrawal takes it for writing. So once a withdrawal has returned, no send
+// that rests on the consent can begin.
+type Index struct {
+	mu    sync.RWMutex
+	cuts  map[ID]*Cut
+	tombs map[ID]tomb
+	dirty bool
+}
+
+// tomb erases what a consent collected in records up to Seq of spool Spool.
+type tomb struct {
+	Spool   ID     `json:"spool"`
+	Seq     uint64 `json:"seq"`
+	Expires uint32 `json:"expires"`
+}
+
+// NewIndex returns an empty index.
+func NewIndex() *Index { return &Index{cuts: map[ID]*Cut{}, tombs: map[ID]tomb{}} }
+
+// Cut returns what has been taken back from a consent; nil: nothing. The
+// result is shared and never changes.
+func (x *Index) Cut(consent ID) *Cut {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.cuts[consent]
+}
+
+// Apply puts a cut in force. It returns when no send that began before it is
+// still before its first byte.
+func (x *Index) Apply(consent ID, cut *Cut) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.cuts[consent] = x.cuts[consent].merge(cut)
+	x.dirty = true
+}
+
+// Hold runs fn while no withdrawal can come into force. lookup answers what
+// has been cut at that moment. fn must be short and must not call the index.
+func (x *Index) Hold(fn func(lookup func(consent ID) *Cut)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	fn(func(consent ID) *Cut { return x.cuts[consent] })
+}
+
+// Bury records that everything collected under the consent in records up to
+// seq of the spool is to be erased.
+func (x *Index) Bury(consent, spool ID, seq uint64, expires time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.tombs[consent] = tomb{Spool: spool, Seq: seq, Expires: uint32(expires.Unix())}
+	x.dirty = true
+}
+
+// Erased reports whether the record seq of the spool was collected under a
+// consent whose holder has asked for erasure since.
+func (x *Index) Erased(consent, spool ID, seq uint64) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	t, ok := x.tombs[consent]
+	return ok && (t.Spool != spool || seq <= t.Seq)
+}
+
+// Size returns how many cuts and tombstones are held.
+func (x *Index) Size() (cuts, tombstones int) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.cuts), len(x.tombs)
+}
+
+// Sweep forgets what cannot matter any more: every token it speaks of has
+// expired.
+func (x *Index) Sweep(now time.Time) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	limit := uint32(now.Unix())
+	for id, c := range x.cuts {
+		if c.Expires < limit {
+			delete(x.cuts, id)
+			x.dirty = true
+		}
+	}
+	for id, t := range x.tombs {
+		if t.Expires < limit {
+			delete(x.tombs, id)
+			x.dirty = true
+		}
+	}
+}
+
+// Position says up to where in the spool a saved index is complete.
+type Position struct {
+	Spool ID     `json:"spool"`
+	Seq   uint64 `json:"seq"` // of the last record that is accounted for
+	Head  Head   `json:"head"`
+	// Keys are the ids of token keys that have signed receipts here, hex:
+	// a server that no longer holds one refuses to start.
+	Keys map[string]uint32 `json:"keys"` // key id → Unix seconds of its last signature
+}
+
+// indexFile is one line of consent.idx: the position first, then cuts and
+// tombstones, then the SHA-256 of all lines before.
+type indexFile struct {
+	Version   int       `json:"v,omitempty"`
+	Position  *Position `json:"position,omitempty"`
+	Consent   *ID       `json:"consent,omitempty"`
+	Cut       *Cut      `json:"cut,omitempty"`
+	Tombstone *tomb     `json:"tombstone,omitempty"`
+	SHA256    string    `json:"sha256,omitempty"`
+}
+
+// IndexVersion is the version of the file's layout.
+const indexVersion = 1
+
+// Save writes the index and its position to path: a temporary file, fsynced,
+// renamed, its directory fsynced.
+func (x *Index) Save(path string, at Position) error {
+	var buf bytes.Buffer
+	if err := x.encode(&buf, at); err != nil {
+		return fmt.Errorf("encode %s: %w", path, err)
+	}
+	if err := WriteFile(path, buf.Bytes(), 0o600); err != nil {
+		return fmt.Errorf("save consent index: %w", err)
+	}
+	return nil
+}
+
+func (x *Index) encode(buf *bytes.Buffer, at Position) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	enc := json.NewEncoder(buf)
+	lines := []indexFile{{Version: indexVersion, Position: &at}}
+	for id, c := range x.cuts {
+		if !c.empty() {
+			lines = append(lines, indexFile{Consent: &id, Cut: c})
+		}
+	}
+	for id, t := range x.tombs {
+		lines = append(lines, indexFile{Consent: &id, Tombstone: &t})
+	}
+	for _, l := range lines {
+		if err := enc.Encode(l); err != nil {
+			return err
+		}
+	}
+	sum := sha256.Sum256(buf.Bytes())
+	x.dirty = false
+	return enc.Encode(indexFile{SHA256: hex.EncodeToString(sum[:])})
+}
+
+// ErrDamagedIndex is a consent.idx whose checksum does not match. Without it a
+// withdrawn consent could come back to life, so a server does not start.
+var ErrDamagedIndex = errors.New("consent index is damaged; restore it from a backup, or delete it to rebuild it from the spool and ClickHouse (until then withdrawals are unknown)")
+
+// LoadIndex reads what Save wrote. A file that is not there is
+// fs.ErrNotExist; a damaged one ErrDamagedIndex.
+func LoadIndex(path string) (*Index, Position, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("load consent index: %w", err)
+	}
+	x, at := NewIndex(), Position{}
+	sum := sha256.New()
+	r := bufio.NewReader(bytes.NewReader(b))
+	for first := true; ; first = false {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+		}
+		var l indexFile
+		if json.Unmarshal(line, &l) != nil {
+			return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+		}
+		switch {
+		case first && l.Version != indexVersion:
+			return nil, Position{}, fmt.Errorf("%s has layout %d, this version of Sluice reads %d", path, l.Version, indexVersion)
+		case l.SHA256 != "":
+			if l.SHA256 != hex.EncodeToString(sum.Sum(nil)) {
+				return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+			}
+			return x, at, nil
+		case l.Position != nil:
+			at = *l.Position
+		case l.Consent != nil && l.Cut != nil:
+			x.cuts[*l.Consent] = l.Cut
+		case l.Consent != nil && l.Tombstone != nil:
+			x.tombs[*l.Consent] = *l.Tombstone
+		}
+		sum.Write(line)
+	}
+}
+
+// WriteFile replaces path with data so that after a crash either the old or
+// the new content is there, whole.
+func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(tmp.Name()))
+		}
+	}()
+	if _, err = tmp.Write(data); err != nil {
+		return errors.Join(err, tmp.Close())
+	}
+	if err = errors.Join(tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
