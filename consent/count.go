@@ -3,7 +3,6 @@ package consent
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -39,49 +38,54 @@ func NewCount(site string, kind CountKind, key string, at time.Time) Count {
 	return Count{Site: site, Hour: at.UTC().Truncate(time.Hour), Kind: kind, Key: key, N: 1}
 }
 
-// countVersion opens the encoding of a count.
+// countVersion opens the encoding of counts.
 const countVersion = 1
 
-// AppendBinary appends the spool encoding: version u8, hour u32 (Unix
-// seconds), N u64, then six strings, each with a u16 length. Big endian.
-func (c Count) AppendBinary(dst []byte) ([]byte, error) {
+// AppendCounts appends the spool encoding of counts: version u8, then for each
+// the hour u32 (Unix seconds), N u64 and six strings, each with a u16 length.
+// Big endian. Strings longer than 65 535 bytes are cut.
+func AppendCounts(dst []byte, counts []Count) []byte {
 	dst = append(dst, countVersion)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(c.Hour.Unix()))
-	dst = binary.BigEndian.AppendUint64(dst, c.N)
-	for _, s := range []string{c.Site, string(c.Kind), c.Key, c.Notice, c.Language, c.Country} {
-		if len(s) > 0xffff {
-			return nil, fmt.Errorf("counter field of %d bytes", len(s))
+	for _, c := range counts {
+		dst = binary.BigEndian.AppendUint32(dst, uint32(c.Hour.Unix()))
+		dst = binary.BigEndian.AppendUint64(dst, c.N)
+		for _, s := range [...]string{c.Site, string(c.Kind), c.Key, c.Notice, c.Language, c.Country} {
+			s = s[:min(len(s), 0xffff)]
+			dst = binary.BigEndian.AppendUint16(dst, uint16(len(s)))
+			dst = append(dst, s...)
 		}
-		dst = binary.BigEndian.AppendUint16(dst, uint16(len(s)))
-		dst = append(dst, s...)
 	}
-	return dst, nil
+	return dst
 }
 
-// DecodeCount reads what AppendBinary wrote.
-func DecodeCount(b []byte) (Count, error) {
-	if len(b) < 13 || b[0] != countVersion {
-		return Count{}, errors.New("not a counter record of version 1")
+// ErrCountEncoding is a record that AppendCounts did not write.
+var ErrCountEncoding = errors.New("not a counter record of version 1")
+
+// DecodeCounts reads what AppendCounts wrote.
+func DecodeCounts(b []byte) ([]Count, error) {
+	if len(b) == 0 || b[0] != countVersion {
+		return nil, ErrCountEncoding
 	}
-	c := Count{
-		Hour: time.Unix(int64(binary.BigEndian.Uint32(b[1:])), 0).UTC(),
-		N:    binary.BigEndian.Uint64(b[5:]),
-	}
-	b = b[13:]
-	var kind string
-	for _, s := range []*string{&c.Site, &kind, &c.Key, &c.Notice, &c.Language, &c.Country} {
-		if len(b) < 2 {
-			return Count{}, errors.New("counter record ends early")
+	var out []Count
+	for b = b[1:]; len(b) > 0; {
+		if len(b) < 12 {
+			return nil, ErrCountEncoding
 		}
-		n := int(binary.BigEndian.Uint16(b))
-		if len(b) < 2+n {
-			return Count{}, errors.New("counter record ends early")
+		c := Count{
+			Hour: time.Unix(int64(binary.BigEndian.Uint32(b)), 0).UTC(),
+			N:    binary.BigEndian.Uint64(b[4:]),
 		}
-		*s, b = string(b[2:2+n]), b[2+n:]
+		b = b[12:]
+		var kind string
+		for _, s := range [...]*string{&c.Site, &kind, &c.Key, &c.Notice, &c.Language, &c.Country} {
+			if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
+				return nil, ErrCountEncoding
+			}
+			n := 2 + int(binary.BigEndian.Uint16(b))
+			*s, b = string(b[2:n]), b[n:]
+		}
+		c.Kind = CountKind(kind)
+		out = append(out, c)
 	}
-	c.Kind = CountKind(kind)
-	if len(b) > 0 {
-		return Count{}, fmt.Errorf("counter record has %d bytes too many", len(b))
-	}
-	return c, nil
+	return out, nil
 }

@@ -173,7 +173,7 @@ func (x *Index) encode(buf *bytes.Buffer, at Position) error {
 
 // ErrDamagedIndex is a consent.idx whose checksum does not match. Without it a
 // withdrawn consent could come back to life, so a server does not start.
-var ErrDamagedIndex = errors.New("consent index is damaged; restore it from a backup, or delete it to rebuild it from the spool and ClickHouse (until then withdrawals are unknown)")
+var ErrDamagedIndex = errors.New("the consent index is missing or damaged, so withdrawals are unknown: restore consent.idx from a backup, or delete it together with keys/token* to ask every visitor again")
 
 // LoadIndex reads what Save wrote. A file that is not there is
 // fs.ErrNotExist; a damaged one ErrDamagedIndex.
