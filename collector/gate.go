@@ -73,14 +73,18 @@ func (a Admitted) Encoded() []byte { return a.encoded }
 // Token is what the event rests on.
 func (a Admitted) Token() consent.Token { return a.event.Token }
 
+// Time is when the event counts as having happened.
+func (a Admitted) Time() time.Time { return a.event.Time }
+
 // Site is the domain that the event belongs to.
 func (a Admitted) Site() string { return a.event.Site }
 
 // Batch is what one request leaves behind: its admitted events and the counts
 // of what was accepted and refused.
 type Batch struct {
-	Policy *consent.Policy
-	Events []Admitted
+	Policy   *consent.Policy
+	Received time.Time
+	Events   []Admitted
 	// Refused counts, by reason, what the gate kept out.
 	Refused map[consent.Reason]int
 	// Late is filled by Append: the index within Events and the reason of
