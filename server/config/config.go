@@ -1,0 +1,301 @@
+package config
+
+import "net/netip"
+
+// Config is the whole file. Comments on fields are written for the operator;
+// docs/configuration.md is made of the same words.
+type Config struct {
+	Server     Server     `yaml:"server"`
+	DataDir    string     `yaml:"data_dir"` // spool, keys, consent index and the embedded engine; one server each
+	ClickHouse ClickHouse `yaml:"clickhouse"`
+	Spool      Spool      `yaml:"spool"`
+	Keys       Keys       `yaml:"keys"`
+	Limits     Limits     `yaml:"limits"`
+	Geo        Geo        `yaml:"geo"`
+	Retention  Retention  `yaml:"retention"`
+	Sites      []Site     `yaml:"sites"`
+	Users      []User     `yaml:"users"`
+	APIKeys    []APIKey   `yaml:"api_keys"`
+	Hooks      Hooks      `yaml:"hooks"`
+	Mail       Mail       `yaml:"mail"`
+
+	places map[string]place // where the file names each path
+}
+
+// Server says where Sluice listens and whom it believes.
+type Server struct {
+	Listen         string    `yaml:"listen"`          // host:port, or unix:/path
+	BasePath       string    `yaml:"base_path"`       // of the doors that browsers reach through a site
+	PublicURL      string    `yaml:"public_url"`      // where people open the dashboards; links in e-mails
+	TrustedProxies []Network `yaml:"trusted_proxies"` // whose X-Forwarded-For, -Host and -Proto are believed; nobody else's
+	Proxies        []Proxy   `yaml:"proxies"`         // trusted by their Sluice-Proxy header, whatever their address
+	TLS            TLS       `yaml:"tls"`
+	MetricsListen  string    `yaml:"metrics_listen"` // Prometheus and health; "" turns it off; never on the public listener
+}
+
+// Proxy is a proxy without a fixed address.
+type Proxy struct {
+	Name           string `yaml:"name"`
+	Secret         Secret `yaml:"secret"`           // sent as `Sluice-Proxy: SECRET`; at least 16 characters
+	ClientIPHeader string `yaml:"client_ip_header"` // "" means X-Forwarded-For
+}
+
+// TLS asks for certificates from ACME.
+type TLS struct {
+	Domains []string `yaml:"domains"` // none: plain HTTP, TLS ends in the proxy before
+	Email   string   `yaml:"email"`
+}
+
+// ClickHouse says where rows go.
+type ClickHouse struct {
+	URL       Secret `yaml:"url"`        // "embedded", clickhouse://user:pass@host:9000/sluice, http(s)://…; several hosts: commas
+	Cluster   string `yaml:"cluster"`    // Replicated tables, Distributed on top, DDL ON CLUSTER
+	MaxMemory Size   `yaml:"max_memory"` // of the embedded engine
+}
+
+// Embedded reports whether Sluice runs ClickHouse itself.
+func (c ClickHouse) Embedded() bool { return c.URL == "embedded" }
+
+// Spool bounds what waits on disk.
+type Spool struct {
+	Max Size `yaml:"max"` // then 503 with Retry-After
+}
+
+// Keys are drawn into data_dir at the first start where they are left out.
+type Keys struct {
+	Token []Secret `yaml:"token"` // base64, 32 bytes; the first signs, all verify
+	Phone Secret   `yaml:"phone"` // base64, 32 bytes; hashes phone numbers
+}
+
+// Limits bounds what one prefix (a /24 or a /64) and one site may send.
+type Limits struct {
+	PerPrefix Rate `yaml:"per_prefix"` // 0: none
+	Burst     int  `yaml:"burst"`
+	PerSite   Rate `yaml:"per_site"` // 0: none
+}
+
+// Geo names the country database.
+type Geo struct {
+	Database string `yaml:"database"` // an .mmdb; "" takes the installed default where present
+}
+
+// Retention says how long rows are kept; 36 months is the ceiling of each.
+type Retention struct {
+	Events   Period `yaml:"events"`
+	Receipts Period `yaml:"receipts"`
+	Forwards Period `yaml:"forwards"`
+	Counters Period `yaml:"counters"`
+}
+
+// Site is one website.
+type Site struct {
+	Domain       string     `yaml:"domain"`     // its subdomains belong to it; the longest matching domain wins
+	PublicURL    string     `yaml:"public_url"` // where this site mounts Sluice; default https://DOMAIN + base_path
+	TestHosts    []string   `yaml:"test_hosts"` // full behaviour, rows marked test, shown apart, never forwarded, kept 7 days
+	Timezone     string     `yaml:"timezone"`   // IANA name
+	Controller   Controller `yaml:"controller"`
+	Notice       Notice     `yaml:"notice"`
+	ConsentDays  int        `yaml:"consent_days"`  // how long a choice holds
+	OnWithdrawal string     `yaml:"on_withdrawal"` // anonymise or erase
+	Purposes     []Purpose  `yaml:"purposes"`
+	Services     []Service  `yaml:"services"`
+	Banner       Banner     `yaml:"banner"`
+	Signals      Signals    `yaml:"signals"`
+	Goals        []Goal     `yaml:"goals"`
+	Funnels      []Funnel   `yaml:"funnels"`
+	Exclude      Exclude    `yaml:"exclude"`
+	Accept       Accept     `yaml:"accept"`
+}
+
+// Controller answers for the processing (GDPR Art. 13(1)(a), (b)).
+type Controller struct {
+	Name      string `yaml:"name"` // default: the domain
+	Address   string `yaml:"address"`
+	Contact   string `yaml:"contact"`
+	DPO       string `yaml:"dpo"`
+	Authority string `yaml:"authority"`
+}
+
+// Notice is the operator's label of what visitors are asked.
+type Notice struct {
+	Version   string `yaml:"version"`
+	Updated   string `yaml:"updated"` // 2025-07-01
+	PolicyURL string `yaml:"policy_url"`
+}
+
+// Purpose is one that a site adds to Sluice's own.
+type Purpose struct {
+	Name        string `yaml:"name"`
+	Title       string `yaml:"title"`
+	Description string `yaml:"description"`
+}
+
+// Service is a tool that the site uses. A preset's fields can all be
+// overridden; a service without a preset names them all.
+type Service struct {
+	Preset      string   `yaml:"preset"`
+	Name        string   `yaml:"name"` // default: the preset's
+	Title       string   `yaml:"title"`
+	Purpose     string   `yaml:"purpose"`
+	Provider    string   `yaml:"provider"`
+	Country     string   `yaml:"country"`  // ISO 3166-1 alpha-2
+	Transfer    string   `yaml:"transfer"` // dpf, scc, adequacy or none
+	Hosts       []string `yaml:"hosts"`
+	Cookies     []Cookie `yaml:"cookies"`
+	Pages       []string `yaml:"pages"` // path prefixes that an essential service is limited to
+	PolicyURL   string   `yaml:"policy_url"`
+	ConsentMode []string `yaml:"consent_mode"` // Google signals that a grant turns on beyond analytics_storage
+	Reload      *bool    `yaml:"reload"`       // it cannot be stopped in a running page
+
+	ID            string `yaml:"id"` // the account at the provider: Hotjar's site id
+	MeasurementID string `yaml:"measurement_id"`
+	APISecret     Secret `yaml:"api_secret"`
+	Endpoint      string `yaml:"endpoint"` // replaces the Measurement Protocol URL
+}
+
+// Cookie is one that a service declares.
+type Cookie struct {
+	Name    string `yaml:"name"`  // "*" at the end matches any rest
+	Lasts   string `yaml:"lasts"` // "180 days", "session"
+	Purpose string `yaml:"purpose"`
+}
+
+// Banner is how the question looks.
+type Banner struct {
+	Layout      string                       `yaml:"layout"` // bar or box
+	Theme       map[string]string            `yaml:"theme"`  // CSS custom properties without the leading --sluice-
+	Texts       map[string]map[string]string `yaml:"texts"`  // language → text → words
+	Variants    []Variant                    `yaml:"variants"`
+	CloseButton bool                         `yaml:"close_button"` // closes as a refusal
+}
+
+// Variant is a banner shown to a share of visitors.
+type Variant struct {
+	Name   string                       `yaml:"name"`
+	Share  int                          `yaml:"share"` // per cent
+	Layout string                       `yaml:"layout"`
+	Theme  map[string]string            `yaml:"theme"`
+	Texts  map[string]map[string]string `yaml:"texts"`
+}
+
+// Signals says what a browser's own signals mean.
+type Signals struct {
+	GPC string `yaml:"gpc"` // honour or ignore
+	DNT string `yaml:"dnt"` // honour or ignore
+}
+
+// Goal counts an event or a page as a success.
+type Goal struct {
+	Name  string `yaml:"name"`
+	Event string `yaml:"event"`
+	Path  string `yaml:"path"`
+}
+
+// Funnel is a way through a site: paths and goals, in order.
+type Funnel struct {
+	Name  string   `yaml:"name"`
+	Steps []string `yaml:"steps"`
+}
+
+// Exclude names what is never counted.
+type Exclude struct {
+	IPs       []Network `yaml:"ips"`
+	Paths     []string  `yaml:"paths"`
+	Countries []string  `yaml:"countries"`
+	Bots      bool      `yaml:"bots"`
+}
+
+// Accept opens foreign doors.
+type Accept struct {
+	Plausible bool `yaml:"plausible"`
+	Gtag      bool `yaml:"gtag"`
+}
+
+// User may open the dashboards.
+type User struct {
+	Email        string   `yaml:"email"`
+	PasswordHash Secret   `yaml:"password_hash"` // from `sluice user hash`
+	Role         string   `yaml:"role"`          // admin or viewer
+	Sites        []string `yaml:"sites"`         // of a viewer
+}
+
+// APIKey may query statistics and send events.
+type APIKey struct {
+	Name    string   `yaml:"name"`
+	KeyHash Secret   `yaml:"key_hash"` // sha256: and the hex digest of the key
+	Sites   []string `yaml:"sites"`
+}
+
+// Hooks receive inbound STOP messages.
+type Hooks struct {
+	Twilio   Twilio   `yaml:"twilio"`
+	Meta     Meta     `yaml:"meta"`
+	GreenAPI GreenAPI `yaml:"green-api"`
+}
+
+// Twilio signs with its auth token.
+type Twilio struct {
+	AuthToken Secret `yaml:"auth_token"`
+}
+
+// Meta signs with the app secret.
+type Meta struct {
+	AppSecret   Secret `yaml:"app_secret"`
+	VerifyToken Secret `yaml:"verify_token"`
+}
+
+// GreenAPI sends a token along.
+type GreenAPI struct {
+	Token Secret `yaml:"token"`
+}
+
+// Mail is the SMTP server for reports and invitations.
+type Mail struct {
+	Host     string `yaml:"host"`
+	Port     int    `yaml:"port"`
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
+	From     string `yaml:"from"`
+	TLS      string `yaml:"tls"` // starttls, tls or none
+}
+
+// Default is right for a single machine. Sites have defaults of their own, set
+// where the file names one.
+func Default() *Config {
+	return &Config{
+		Server: Server{
+			Listen:    "127.0.0.1:8080",
+			BasePath:  "/_s",
+			PublicURL: "http://127.0.0.1:8080",
+			TrustedProxies: []Network{
+				{netip.MustParsePrefix("127.0.0.0/8")},
+				{netip.MustParsePrefix("::1/128")},
+			},
+			MetricsListen: "127.0.0.1:9464",
+		},
+		DataDir:    "./data",
+		ClickHouse: ClickHouse{URL: "embedded", MaxMemory: 1 << 30},
+		Spool:      Spool{Max: 2 << 30},
+		Limits:     Limits{PerPrefix: 200, Burst: 1000},
+		Retention: Retention{
+			Events:   Period{Months: 25},
+			Receipts: Period{Months: 36},
+			Forwards: Period{Months: 13},
+			Counters: Period{Months: 36},
+		},
+		Mail: Mail{Port: 587, TLS: "starttls"},
+	}
+}
+
+// defaultSite is what a site starts from before its entry is decoded.
+func defaultSite() Site {
+	return Site{
+		Timezone:     "UTC",
+		Notice:       Notice{Version: "1"},
+		ConsentDays:  180,
+		OnWithdrawal: "anonymise",
+		Banner:       Banner{Layout: "bar"},
+		Signals:      Signals{GPC: "honour", DNT: "ignore"},
+		Exclude:      Exclude{Bots: true},
+	}
+}

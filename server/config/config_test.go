@@ -1,0 +1,311 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"sluice/consent"
+)
+
+func TestFullExampleIsValid(t *testing.T) {
+	t.Setenv("GA_API_SECRET", "s3cret")
+	c, err := Load("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ga := c.Sites[0].Services[0]
+	if got, want := ga.APISecret.Reveal(), "s3cret"; got != want {
+		t.Errorf("api_secret from the environment: got %q, want %q", got, want)
+	}
+	if got, want := c.Keys.Phone.Reveal(), "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="; got != want {
+		t.Errorf("phone key from its file: got %q, want %q", got, want)
+	}
+	if got, want := c.Sites[0].Exclude.IPs[0].Prefix, netip.MustParsePrefix("203.0.113.7/32"); got != want {
+		t.Errorf("one address as a network: got %v, want %v", got, want)
+	}
+	if got, want := c.Limits, (Limits{PerPrefix: 100, Burst: 500, PerSite: 10}); got != want {
+		t.Errorf("limits: got %v, want %v", got, want)
+	}
+	abs, err := filepath.Abs("testdata/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.DataDir != abs {
+		t.Errorf("data_dir relative to the file: got %q, want %q", c.DataDir, abs)
+	}
+}
+
+// TestFullExampleNamesEveryKey walks the types: a field that the example does
+// not set to something is a field that nobody documented.
+func TestFullExampleNamesEveryKey(t *testing.T) {
+	t.Setenv("GA_API_SECRET", "s3cret")
+	c, err := Load("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
+		found := false
+		for path := range c.places {
+			if shape(path) == key || shape(path) == key+"_file" {
+				found = true
+				break
+			}
+		}
+		if !found {
+			t.Errorf("testdata/full.yaml does not show %s", key)
+		}
+	}
+}
+
+// TestReferenceNamesEveryKey keeps docs/configuration.md complete.
+func TestReferenceNamesEveryKey(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keysOf(reflect.TypeFor[Config](), "") {
+		last := key[strings.LastIndex(key, ".")+1:]
+		if !strings.Contains(string(doc), "`"+key+"`") && !strings.Contains(string(doc), "`"+last+"`") {
+			t.Errorf("docs/configuration.md does not name %s", key)
+		}
+	}
+}
+
+// keysOf lists the paths of all leaves, with list indexes left out.
+func keysOf(t reflect.Type, path string) []string {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	fields := map[string]int{}
+	if t.Kind() == reflect.Struct {
+		fields = fieldsOf(t)
+	}
+	if len(fields) == 0 {
+		return []string{path}
+	}
+	var out []string
+	for key, i := range fields {
+		out = append(out, keysOf(t.Field(i).Type, join(path, key))...)
+	}
+	return out
+}
+
+// shape leaves the indexes out of a path.
+func shape(path string) string {
+	var b strings.Builder
+	depth := 0
+	for _, r := range path {
+		switch r {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		default:
+			if depth == 0 {
+				b.WriteRune(r)
+			}
+		}
+	}
+	return b.String()
+}
+
+func TestMinimalFile(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte("sites: [{domain: Example.com}]"), "/etc/sluice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := c.DataDir, "/etc/sluice/data"; got != want {
+		t.Errorf("data_dir: got %q, want %q", got, want)
+	}
+	sites, err := c.ConsentSites()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []*consent.Site{{
+		Domain: "example.com", PublicURL: "https://example.com/_s", BasePath: "/_s",
+		TimeZone: time.UTC, Controller: consent.Controller{Name: "example.com"},
+		Notice: consent.NoticeInfo{Version: "1"}, ConsentDays: 180,
+		OnWithdrawal: consent.Anonymise, HonourGPC: true, Layout: "bar",
+	}}
+	equalZones := cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })
+	if diff := cmp.Diff(want, sites, equalZones, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("sites (-want +got):\n%s", diff)
+	}
+	if got := c.Notices(); len(got) != 0 {
+		t.Errorf("notices of a minimal file: %v", got)
+	}
+}
+
+func TestNoticesSayWhatComesLater(t *testing.T) {
+	t.Setenv("GA_API_SECRET", "s3cret")
+	c, err := Load("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range c.Notices() {
+		if n.Line == 0 {
+			t.Errorf("notice without a line: %v", n)
+		}
+		if !strings.Contains(n.Text, "not available yet") {
+			t.Errorf("notice %q does not say that the feature is not available yet", n.Text)
+		}
+		got = append(got, n.Path)
+	}
+	want := []string{
+		"server.tls.domains", "clickhouse.cluster", "keys.phone", "limits",
+		"sites[0].banner.variants", "sites[0].goals", "sites[0].funnels",
+		"sites[0].accept.plausible", "sites[0].accept.gtag",
+		"hooks.twilio", "hooks.meta", "hooks.green-api", "mail",
+	}
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	site := "sites:\n  - domain: example.com\n"
+	tests := []struct {
+		name, file string
+		want       []string // each a prefix of one problem, in order
+	}{
+		{"unknown key", "sever: {}\n" + site, []string{`1:1: sever: unknown key; did you mean server?`}},
+		{"unknown nested key", site + "    time_zone: UTC\n", []string{`3:5: sites[0].time_zone: unknown key; did you mean timezone?`}},
+		{"unknown key in a flow mapping", "spool: {max: 1 GiB, min: 3}\n" + site, []string{`1:21: spool.min: unknown key; did you mean max?`}},
+		{"wrong purpose", "sites:\n  - domain: a.com\n  - domain: b.com\n    services:\n      - {name: x, purpose: stats, provider: X}\n",
+			[]string{`5:19: sites[1].services[0].purpose: "stats" is not one of essential, analytics, preference, marketing, media`}},
+		{"all at once", "spool: {max: lots}\nserver: {listen: nowhere}\nsites:\n  - domain: https://example.com\n    timezone: Mars/Olympus\n", []string{
+			`1:14: spool.max: "lots" is not a size`,
+			`2:10: server.listen: "nowhere" is not an address`,
+			`4:5: sites[0].domain: "https://example.com" is not a host name`,
+			`5:5: sites[0].timezone: "Mars/Olympus" is not a time zone`,
+		}},
+		{"no site", "data_dir: /tmp\n", []string{`sites: names no site`}},
+		{"empty file", "", []string{`sites: names no site`}},
+		{"two sites, one domain", site + "  - domain: EXAMPLE.com\n", []string{`3:5: sites[1].domain: "example.com" is already used by sites[0].domain`}},
+		{"list where a value belongs", "data_dir: [a]\n" + site, []string{`1:11: data_dir: expected one value here, found a list`}},
+		{"value where a list belongs", "sites: example.com\n", []string{`1:8: sites: expected a list here, found a single value`}},
+		{"not YAML", "sites: [\n", []string{`1:8: `}},
+		{"duplicate key", "data_dir: a\ndata_dir: b\n" + site, []string{`2:1: `}},
+		{"unset variable", "data_dir: ${SLUICE_TEST_UNSET}\n" + site, []string{`1:11: data_dir: the environment variable SLUICE_TEST_UNSET is not set`}},
+		{"missing secret file", "keys: {phone_file: /nonexistent/key}\n" + site, []string{`1:20: keys.phone_file: cannot be read`}},
+		{"file of something that is no secret", "data_dir_file: x\n" + site, []string{`1:1: data_dir_file: unknown key`}},
+		{"retention above the ceiling", "retention: {events: 4 years}\n" + site, []string{`1:13: retention.events: 48 months is above the ceiling of 36 months`}},
+		{"viewer of nothing", site + "users: [{email: a@b, password_hash: x, role: viewer}]\n", []string{
+			`3:9: users[0].sites: a viewer without sites`, `3:22: users[0].password_hash: is not an argon2id hash`,
+		}},
+		{"analytics without account", site + "    services: [{preset: google-analytics}]\n", []string{
+			`3:16: sites[0].services[0].measurement_id: "" is not a measurement ID`, `3:16: sites[0].services[0].api_secret: is missing`,
+		}},
+		{"unknown preset", site + "    services: [{preset: hotjarr}]\n", []string{`3:17: sites[0].services[0].preset: "hotjarr" is not one of`}},
+		{"funnel over an unknown goal", site + "    funnels: [{name: F, steps: [/a, Buy]}]\n", []string{`3:37: sites[0].funnels[0].steps[1]: "Buy" is neither a path`}},
+		{"theme that escapes its value", site + "    banner: {theme: {accent: \"red;}\"}}\n", []string{`sites[0].banner.theme.accent`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse([]byte(tt.file), t.TempDir())
+			var problems *Problems
+			if !errors.As(err, &problems) {
+				t.Fatalf("got %v, want *Problems", err)
+			}
+			var got []string
+			for _, p := range problems.List {
+				got = append(got, p.String())
+			}
+			ok := len(got) == len(tt.want)
+			for i := range tt.want {
+				ok = ok && strings.Contains(got[i], tt.want[i])
+			}
+			if !ok {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+		})
+	}
+}
+
+func TestSecretsStayHidden(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte("clickhouse: {url: 'clickhouse://u:hunter2@h:9000/sluice'}\nsites: [{domain: example.com}]"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if got := fmt.Sprintf(verb, c.ClickHouse); strings.Contains(got, "hunter2") {
+			t.Errorf("%s prints the password: %s", verb, got)
+		}
+	}
+	_, err = Parse([]byte("clickhouse: {url: 'ftp://u:hunter2@h/x'}\nsites: [{domain: example.com}]"), t.TempDir())
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("problem with a URL that holds a password: %v", err)
+	}
+}
+
+func TestExpand(t *testing.T) {
+	t.Parallel()
+	env := func(name string) (string, bool) { return "<" + name + ">", name != "GONE" }
+	for in, want := range map[string]string{
+		"plain":               "plain",
+		"${A}":                "<A>",
+		"x${A}y${B}":          "x<A>y<B>",
+		"$${A}":               "${A}",
+		"$argon2id$v=19$m=19": "$argon2id$v=19$m=19",
+	} {
+		got, err := expand(in, env)
+		if err != nil || got != want {
+			t.Errorf("expand(%q): got %q, %v; want %q", in, got, err, want)
+		}
+	}
+	if _, err := expand("${GONE}", env); err == nil {
+		t.Error("an unset variable passed")
+	}
+}
+
+func TestScalars(t *testing.T) {
+	t.Parallel()
+	var size Size
+	for in, want := range map[string]Size{"1 GiB": 1 << 30, "512MiB": 512 << 20, "1.5 KiB": 1536, "10 MB": 10_000_000} {
+		if err := size.UnmarshalText([]byte(in)); err != nil || size != want {
+			t.Errorf("size %q: got %d, %v; want %d", in, size, err, want)
+		}
+	}
+	for _, in := range []string{"", "GiB", "1", "-1 MiB", "1 XiB", "99999999 TiB"} {
+		if err := size.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("size %q passed as %d", in, size)
+		}
+	}
+	var rate Rate
+	for in, want := range map[string]Rate{"200/s": 200, "600/min": 10, "0": 0, "7200/h": 2} {
+		if err := rate.UnmarshalText([]byte(in)); err != nil || rate != want {
+			t.Errorf("rate %q: got %v, %v; want %v", in, rate, err, want)
+		}
+	}
+	for _, in := range []string{"", "200", "x/s", "1/fortnight", "-1/s", "NaN/s"} {
+		if err := rate.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("rate %q passed as %v", in, rate)
+		}
+	}
+	var period Period
+	for in, want := range map[string]Period{"25 months": {Months: 25}, "1 month": {Months: 1}, "180 days": {Days: 180}, "2 years": {Months: 24}, "2 weeks": {Days: 14}} {
+		if err := period.UnmarshalText([]byte(in)); err != nil || period != want {
+			t.Errorf("period %q: got %v, %v; want %v", in, period, err, want)
+		}
+	}
+	for _, in := range []string{"", "months", "3", "1.5 months", "-1 days", "3 hours"} {
+		if err := period.UnmarshalText([]byte(in)); err == nil {
+			t.Errorf("period %q passed as %v", in, period)
+		}
+	}
+}

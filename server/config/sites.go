@@ -1,0 +1,139 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/consent"
+)
+
+// googleAnalytics is the preset whose events are forwarded by collector/ga4.
+const googleAnalytics = "google-analytics"
+
+// ConsentSites returns the sites as package consent knows them, in the order
+// of the file.
+func (c *Config) ConsentSites() ([]*consent.Site, error) {
+	sites := make([]*consent.Site, len(c.Sites))
+	for i := range c.Sites {
+		s, err := c.Sites[i].consent()
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", c.Sites[i].Domain, err)
+		}
+		sites[i] = s
+	}
+	return sites, nil
+}
+
+func (s *Site) consent() (*consent.Site, error) {
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("time zone: %w", err)
+	}
+	u, err := url.Parse(s.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	out := &consent.Site{
+		Domain:       s.Domain,
+		PublicURL:    s.PublicURL,
+		BasePath:     strings.TrimSuffix(u.Path, "/"),
+		TestHosts:    slices.Clone(s.TestHosts),
+		TimeZone:     zone,
+		Controller:   consent.Controller(s.Controller),
+		Notice:       consent.NoticeInfo(s.Notice),
+		ConsentDays:  s.ConsentDays,
+		OnWithdrawal: consent.WithdrawalAction(s.OnWithdrawal),
+		HonourGPC:    s.Signals.GPC == "honour",
+		HonourDNT:    s.Signals.DNT == "honour",
+		Layout:       s.Banner.Layout,
+		Theme:        s.Banner.Theme,
+		Texts:        s.Banner.Texts,
+		CloseButton:  s.Banner.CloseButton,
+		RootDoors:    s.Accept.Plausible || s.Accept.Gtag,
+	}
+	for _, p := range s.Purposes {
+		out.Purposes = append(out.Purposes, consent.PurposeText{
+			Name: consent.Purpose(p.Name), Title: p.Title, Description: p.Description,
+		})
+	}
+	for i := range s.Services {
+		out.Services = append(out.Services, s.Services[i].consent(s.Controller.Name))
+	}
+	return out, nil
+}
+
+// slug is the name under which visitors grant or deny the service.
+func (v *Service) slug() string {
+	if v.Name != "" {
+		return v.Name
+	}
+	if p, ok := preset(v.Preset); ok {
+		return p.Name
+	}
+	return ""
+}
+
+// consent returns the preset with every field replaced that the file names.
+// A service without a preset is a recipient of its own unless its provider is
+// the controller.
+func (v *Service) consent(controller string) consent.Service {
+	out, ok := preset(v.Preset)
+	if !ok {
+		out.External = v.Provider != controller
+	}
+	replace(&out.Name, v.Name)
+	replace(&out.Title, v.Title)
+	replace(&out.Purpose, consent.Purpose(v.Purpose))
+	replace(&out.Provider, v.Provider)
+	replace(&out.Country, v.Country)
+	replace(&out.Transfer, v.Transfer)
+	replace(&out.PolicyURL, v.PolicyURL)
+	replaceList(&out.Hosts, v.Hosts)
+	replaceList(&out.Pages, v.Pages)
+	replaceList(&out.ConsentMode, v.ConsentMode)
+	if v.Cookies != nil {
+		out.Cookies = nil
+		for _, cookie := range v.Cookies {
+			out.Cookies = append(out.Cookies, consent.Cookie(cookie))
+		}
+	}
+	if v.Reload != nil {
+		out.Reload = *v.Reload
+	}
+	return out
+}
+
+func replace[T ~string](to *T, value T) {
+	if value != "" {
+		*to = value
+	}
+}
+
+// replaceList takes an empty list for an answer too: hosts: [] means none.
+func replaceList(to *[]string, value []string) {
+	if value != nil {
+		*to = slices.Clone(value)
+	}
+}
+
+// Destination is an account at Google Analytics that a service forwards to.
+type Destination struct {
+	Service       string // its name in the notice
+	MeasurementID string
+	APISecret     Secret
+	Endpoint      string // "" means Google's
+}
+
+// Destinations lists the site's accounts at Google Analytics.
+func (s *Site) Destinations() []Destination {
+	var out []Destination
+	for i := range s.Services {
+		if v := &s.Services[i]; v.Preset == googleAnalytics {
+			out = append(out, Destination{v.slug(), v.MeasurementID, v.APISecret, v.Endpoint})
+		}
+	}
+	return out
+}

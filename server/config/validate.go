@@ -1,0 +1,187 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// maxRetention is the ceiling of every table: after 36 months nothing is left.
+var maxRetention = Period{Months: 36}
+
+// validate returns every problem of a decoded file.
+func (c *Config) validate() []Problem {
+	k := &checker{places: c.places}
+	c.validateServer(k)
+	c.validateStorage(k)
+	if len(c.Sites) == 0 {
+		k.say("sites", "names no site; add one: sites: [{domain: example.com}]")
+	}
+	domains := map[string]string{}
+	for i := range c.Sites {
+		path := fmt.Sprintf("sites[%d]", i)
+		k.unique(domains, path+".domain", c.Sites[i].Domain)
+		c.Sites[i].validate(k, path)
+	}
+	c.validatePeople(k)
+	c.validateMail(k)
+	return k.problems
+}
+
+func (c *Config) validateServer(k *checker) {
+	s := c.Server
+	k.listen("server.listen", s.Listen)
+	if s.MetricsListen != "" {
+		k.listen("server.metrics_listen", s.MetricsListen)
+		if s.MetricsListen == s.Listen {
+			k.say("server.metrics_listen", "is the public listener; figures and health belong on an address of their own")
+		}
+	}
+	if !basePattern.MatchString(s.BasePath) {
+		k.say("server.base_path", "%q is not a path such as /_s", s.BasePath)
+	}
+	k.webURL("server.public_url", s.PublicURL)
+	names := map[string]string{}
+	for i, p := range s.Proxies {
+		path := fmt.Sprintf("server.proxies[%d]", i)
+		if k.required(path+".name", p.Name, "logs call the proxy by it") {
+			k.unique(names, path+".name", p.Name)
+		}
+		if len(p.Secret) < 16 {
+			k.say(path+".secret", "is shorter than 16 characters; draw one with: openssl rand -hex 16")
+		}
+		if p.ClientIPHeader != "" && !headerPattern.MatchString(p.ClientIPHeader) {
+			k.say(path+".client_ip_header", "%q is not the name of a header", p.ClientIPHeader)
+		}
+	}
+	for i, d := range s.TLS.Domains {
+		if !hostPattern.MatchString(d) {
+			k.say(fmt.Sprintf("server.tls.domains[%d]", i), "%q is not a host name", d)
+		}
+	}
+	if s.TLS.Email != "" && !emailPattern.MatchString(s.TLS.Email) {
+		k.say("server.tls.email", "%q is not an e-mail address", s.TLS.Email)
+	}
+}
+
+func (c *Config) validateStorage(k *checker) {
+	k.required("data_dir", c.DataDir, "name a folder that Sluice may write to")
+	if !c.ClickHouse.Embedded() {
+		k.clickHouse("clickhouse.url", c.ClickHouse.URL.Reveal())
+	}
+	if c.ClickHouse.Cluster != "" && !clusterPattern.MatchString(c.ClickHouse.Cluster) {
+		k.say("clickhouse.cluster", "%q is not the name of a cluster", c.ClickHouse.Cluster)
+	}
+	if c.ClickHouse.Cluster != "" && c.ClickHouse.Embedded() {
+		k.say("clickhouse.cluster", "needs servers; set clickhouse.url to theirs or leave it out")
+	}
+	if c.ClickHouse.MaxMemory < 256<<20 {
+		k.say("clickhouse.max_memory", "%s is too little for the engine; give it at least 256 MiB", c.ClickHouse.MaxMemory)
+	}
+	if c.Spool.Max < 64<<20 {
+		k.say("spool.max", "%s is too little; give it at least 64 MiB", c.Spool.Max)
+	}
+	for i, key := range c.Keys.Token {
+		k.key(fmt.Sprintf("keys.token[%d]", i), key)
+	}
+	if c.Keys.Phone != "" {
+		k.key("keys.phone", c.Keys.Phone)
+	}
+	if c.Limits.PerPrefix > 0 && c.Limits.Burst < 1 {
+		k.say("limits.burst", "is below 1, so that no request would ever pass; write 1 or more, or per_prefix: 0")
+	}
+	if path := c.Geo.Database; path != "" {
+		if _, err := os.Stat(path); err != nil {
+			k.say("geo.database", "cannot be read: %v", err)
+		}
+	}
+	for name, p := range map[string]Period{
+		"events": c.Retention.Events, "receipts": c.Retention.Receipts,
+		"forwards": c.Retention.Forwards, "counters": c.Retention.Counters,
+	} {
+		switch {
+		case p == Period{}:
+			k.say("retention."+name, "keeps nothing; write at least 1 days")
+		case p.longerThan(maxRetention):
+			k.say("retention."+name, "%s is above the ceiling of 36 months", p)
+		}
+	}
+}
+
+// clickHouse checks the URL without ever repeating it: it holds a password.
+func (k *checker) clickHouse(path, raw string) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		k.say(path, `is not a URL; write embedded or clickhouse://user:password@host:9000/sluice`)
+		return
+	}
+	if !slices.Contains([]string{"clickhouse", "tcp", "http", "https"}, u.Scheme) || u.Host == "" {
+		k.say(path, `has no known scheme or no host; write embedded, clickhouse://host:9000/sluice or https://host:8443/sluice`)
+	}
+}
+
+// argonPattern is a PHC string of argon2id, version 1.3.
+var argonPattern = regexp.MustCompile(`^\$argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$`)
+
+func (c *Config) validatePeople(k *checker) {
+	known := func(path string, domains []string) {
+		for i, d := range domains {
+			if !slices.ContainsFunc(c.Sites, func(s Site) bool { return s.Domain == d }) {
+				k.say(fmt.Sprintf("%s[%d]", path, i), "%q is not the domain of a configured site", d)
+			}
+		}
+	}
+	emails := map[string]string{}
+	for i, u := range c.Users {
+		path := fmt.Sprintf("users[%d]", i)
+		if !emailPattern.MatchString(u.Email) {
+			k.say(path+".email", "%q is not an e-mail address", u.Email)
+		}
+		k.unique(emails, path+".email", strings.ToLower(u.Email))
+		if !argonPattern.MatchString(u.PasswordHash.Reveal()) {
+			k.say(path+".password_hash", "is not an argon2id hash; make one with: sluice user hash")
+		}
+		k.oneOf(path+".role", u.Role, "admin", "viewer")
+		if u.Role == "viewer" && len(u.Sites) == 0 {
+			k.say(path+".sites", "a viewer without sites sees nothing; name them: [example.com]")
+		}
+		if u.Role == "admin" && len(u.Sites) > 0 {
+			k.say(path+".sites", "an admin sees every site; leave it out or write role: viewer")
+		}
+		known(path+".sites", u.Sites)
+	}
+	names := map[string]string{}
+	for i, a := range c.APIKeys {
+		path := fmt.Sprintf("api_keys[%d]", i)
+		if k.required(path+".name", a.Name, "logs call the key by it") {
+			k.unique(names, path+".name", a.Name)
+		}
+		if !digestPattern.MatchString(a.KeyHash.Reveal()) {
+			k.say(path+".key_hash", `is not "sha256:" and 64 hex digits; make it with: printf %%s KEY | sha256sum`)
+		}
+		if len(a.Sites) == 0 {
+			k.say(path+".sites", "names no site, so that the key opens nothing")
+		}
+		known(path+".sites", a.Sites)
+	}
+}
+
+func (c *Config) validateMail(k *checker) {
+	m := c.Mail
+	if m == (Mail{Port: 587, TLS: "starttls"}) {
+		return
+	}
+	if !isHost(strings.ToLower(m.Host)) {
+		k.say("mail.host", "%q is not a host name", m.Host)
+	}
+	if m.Port < 1 || m.Port > 65535 {
+		k.say("mail.port", "%d is not a port", m.Port)
+	}
+	if !emailPattern.MatchString(m.From) {
+		k.say("mail.from", "%q is not an e-mail address", m.From)
+	}
+	k.oneOf("mail.tls", m.TLS, "starttls", "tls", "none")
+}

@@ -1,0 +1,236 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/language"
+)
+
+var builtInPurposes = []string{"essential", "analytics", "preference", "marketing", "media"}
+
+// Limits of a token's bits (consent.Token): 15 purposes, 32 services. Own
+// statistics takes one of the services.
+const (
+	maxOwnPurposes = 11
+	maxServices    = 31
+)
+
+func (s *Site) validate(k *checker, path string) {
+	if k.required(path+".domain", s.Domain, "it is the one value that a site cannot do without") && !isHost(s.Domain) {
+		k.say(path+".domain", "%q is not a host name; write example.com, without scheme, port and path", s.Domain)
+	}
+	if s.PublicURL != "" {
+		k.webURL(path+".public_url", s.PublicURL)
+	}
+	for i, h := range s.TestHosts {
+		if !isHost(strings.TrimPrefix(h, "*.")) {
+			k.say(fmt.Sprintf("%s.test_hosts[%d]", path, i), `%q is not a host name; write localhost or "*.preview.example.dev"`, h)
+		}
+	}
+	if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
+		k.say(path+".timezone", "%q is not a time zone; write a name such as Europe/Berlin", s.Timezone)
+	}
+	if s.ConsentDays < 1 || s.ConsentDays > 730 {
+		k.say(path+".consent_days", "%d is not between 1 and 730; authorities advise 180", s.ConsentDays)
+	}
+	k.oneOf(path+".on_withdrawal", s.OnWithdrawal, "anonymise", "erase")
+	s.validateNotice(k, path+".notice")
+	s.validateServices(k, path)
+	s.validateBanner(k, path+".banner")
+	k.oneOf(path+".signals.gpc", s.Signals.GPC, "honour", "ignore")
+	k.oneOf(path+".signals.dnt", s.Signals.DNT, "honour", "ignore")
+	s.validateGoals(k, path)
+	k.paths(path+".exclude.paths", s.Exclude.Paths)
+	k.countries(path+".exclude.countries", s.Exclude.Countries)
+}
+
+func (s *Site) validateNotice(k *checker, path string) {
+	if k.required(path+".version", s.Notice.Version, "receipts name it") &&
+		(len(s.Notice.Version) > 64 || strings.ContainsFunc(s.Notice.Version, func(r rune) bool { return r < ' ' || r == 0x7f })) {
+		k.say(path+".version", "is longer than 64 bytes or holds a control character")
+	}
+	if s.Notice.Updated != "" {
+		if _, err := time.Parse(time.DateOnly, s.Notice.Updated); err != nil {
+			k.say(path+".updated", "%q is not a date; write 2025-07-01", s.Notice.Updated)
+		}
+	}
+	k.link(path+".policy_url", s.Notice.PolicyURL)
+}
+
+func (s *Site) validateServices(k *checker, path string) {
+	purposes := slices.Clone(builtInPurposes)
+	seen := map[string]string{}
+	for i, p := range s.Purposes {
+		at := fmt.Sprintf("%s.purposes[%d]", path, i)
+		switch {
+		case !slugPattern.MatchString(p.Name):
+			k.say(at+".name", "%q is not a short name of small letters, digits and hyphens", p.Name)
+		case slices.Contains(builtInPurposes, p.Name):
+			k.say(at+".name", "%q is Sluice's own; its words are changed in banner.texts", p.Name)
+		}
+		k.unique(seen, at+".name", p.Name)
+		k.required(at+".title", p.Title, "the visitor reads it")
+		k.required(at+".description", p.Description, "the visitor reads it")
+		purposes = append(purposes, p.Name)
+	}
+	if len(s.Purposes) > maxOwnPurposes {
+		k.say(path+".purposes", "are %d; a token holds %d beside Sluice's own", len(s.Purposes), maxOwnPurposes)
+	}
+	if len(s.Services) > maxServices {
+		k.say(path+".services", "are %d; a token holds %d beside the site's own statistics", len(s.Services), maxServices)
+	}
+	names := map[string]string{}
+	for i := range s.Services {
+		at := fmt.Sprintf("%s.services[%d]", path, i)
+		s.Services[i].validate(k, at, purposes)
+		k.unique(names, at, s.Services[i].slug())
+	}
+}
+
+var (
+	measurementPattern = regexp.MustCompile(`^G-[A-Z0-9]{4,16}$`)
+	signals            = []string{"ad_storage", "ad_user_data", "ad_personalization"}
+)
+
+func (v *Service) validate(k *checker, path string, purposes []string) {
+	if v.Purpose != "" {
+		k.oneOf(path+".purpose", v.Purpose, purposes...)
+	}
+	switch _, known := preset(v.Preset); {
+	case v.Preset == "":
+		v.validateOwn(k, path)
+	case !known:
+		k.say(path+".preset", "%q is not one of %s; without a preset a service names all its fields", v.Preset, strings.Join(presetNames(), ", "))
+	}
+	if v.Name != "" && !slugPattern.MatchString(v.Name) {
+		k.say(path+".name", "%q is not a short name of small letters, digits and hyphens", v.Name)
+	}
+	if v.Country != "" {
+		k.countries(path+".country", []string{v.Country})
+	}
+	if v.Transfer != "" {
+		k.oneOf(path+".transfer", v.Transfer, "dpf", "scc", "adequacy", "none")
+	}
+	for i, h := range v.Hosts {
+		if !isHost(strings.TrimPrefix(strings.ToLower(h), "*.")) {
+			k.say(fmt.Sprintf("%s.hosts[%d]", path, i), "%q is not a host name", h)
+		}
+	}
+	for i, cookie := range v.Cookies {
+		at := fmt.Sprintf("%s.cookies[%d]", path, i)
+		k.required(at+".name", cookie.Name, "the visitor reads it")
+		k.required(at+".lasts", cookie.Lasts, "the visitor has to know how long (write session where it ends with the browser)")
+	}
+	k.paths(path+".pages", v.Pages)
+	k.link(path+".policy_url", v.PolicyURL)
+	for i, signal := range v.ConsentMode {
+		k.oneOf(fmt.Sprintf("%s.consent_mode[%d]", path, i), signal, signals...)
+	}
+	v.validateAccount(k, path)
+}
+
+// validateOwn checks a service without a preset.
+func (v *Service) validateOwn(k *checker, path string) {
+	if !k.required(path+".name", v.Name, "name the service, or a preset: "+strings.Join(presetNames(), ", ")) {
+		return
+	}
+	k.required(path+".purpose", v.Purpose, "a service without a preset names all its fields")
+	k.required(path+".provider", v.Provider, "a service without a preset names all its fields")
+}
+
+// validateAccount checks what a service needs to be reached.
+func (v *Service) validateAccount(k *checker, path string) {
+	switch {
+	case v.Preset == googleAnalytics:
+		if !measurementPattern.MatchString(v.MeasurementID) {
+			k.say(path+".measurement_id", "%q is not a measurement ID; Google shows it under Admin, Data streams: G-XXXXXXX", v.MeasurementID)
+		}
+		k.required(path+".api_secret", string(v.APISecret), "Google shows it under Admin, Data streams, Measurement Protocol API secrets")
+		if v.Endpoint != "" {
+			if u, err := url.Parse(v.Endpoint); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" {
+				k.say(path+".endpoint", "%q is not a web address without a query", v.Endpoint)
+			}
+		}
+	case v.MeasurementID != "" || v.APISecret != "" || v.Endpoint != "":
+		k.say(path, "measurement_id, api_secret and endpoint belong to preset: %s", googleAnalytics)
+	}
+}
+
+func (s *Site) validateBanner(k *checker, path string) {
+	b := s.Banner
+	k.oneOf(path+".layout", b.Layout, "bar", "box")
+	k.appearance(path, b.Theme, b.Texts)
+	names := map[string]string{}
+	total := 0
+	for i, v := range b.Variants {
+		at := fmt.Sprintf("%s.variants[%d]", path, i)
+		if !slugPattern.MatchString(v.Name) {
+			k.say(at+".name", "%q is not a short name of small letters, digits and hyphens", v.Name)
+		}
+		k.unique(names, at+".name", v.Name)
+		if v.Layout != "" {
+			k.oneOf(at+".layout", v.Layout, "bar", "box")
+		}
+		if v.Share < 1 || v.Share > 100 {
+			k.say(at+".share", "%d is not a share of 1 to 100 per cent", v.Share)
+		}
+		total += v.Share
+		k.appearance(at, v.Theme, v.Texts)
+	}
+	if total > 100 {
+		k.say(path+".variants", "take %d per cent together; 100 is all there is", total)
+	}
+}
+
+var themePattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+func (k *checker) appearance(path string, theme map[string]string, texts map[string]map[string]string) {
+	for name, value := range theme {
+		at := path + ".theme." + name
+		if !themePattern.MatchString(name) {
+			k.say(at, "%q is not the name of a theme property", name)
+		}
+		if strings.ContainsAny(value, ";{}<>\"'\\@") || strings.Contains(strings.ToLower(value), "url(") {
+			k.say(at, "%q is more than a value; colours, lengths and font names are allowed", value)
+		}
+	}
+	for lang := range texts {
+		if _, err := language.Parse(lang); err != nil {
+			k.say(path+".texts."+lang, "%q is not a language; write de or pt-BR", lang)
+		}
+	}
+}
+
+func (s *Site) validateGoals(k *checker, path string) {
+	names := map[string]string{}
+	for i, g := range s.Goals {
+		at := fmt.Sprintf("%s.goals[%d]", path, i)
+		k.required(at+".name", g.Name, "reports call the goal by it")
+		k.unique(names, at+".name", g.Name)
+		if (g.Event == "") == (g.Path == "") {
+			k.say(at, "needs either event or path")
+		}
+		if g.Path != "" {
+			k.paths(at+".path", []string{g.Path})
+		}
+	}
+	funnels := map[string]string{}
+	for i, f := range s.Funnels {
+		at := fmt.Sprintf("%s.funnels[%d]", path, i)
+		k.required(at+".name", f.Name, "reports call the funnel by it")
+		k.unique(funnels, at+".name", f.Name)
+		if len(f.Steps) < 2 {
+			k.say(at+".steps", "a funnel has at least two steps")
+		}
+		for j, step := range f.Steps {
+			if _, isGoal := names[step]; !isGoal && !strings.HasPrefix(step, "/") {
+				k.say(fmt.Sprintf("%s.steps[%d]", at, j), "%q is neither a path that begins with / nor the name of a goal of this site", step)
+			}
+		}
+	}
+}
