@@ -1,0 +1,189 @@
+package judge
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// forwarding lists the headers that tell where a request came from.
+var forwarding = []string{
+	"X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+	"Forwarded", "Via", "Cookie", "Referer", "Origin",
+}
+
+// secretKey matches query keys that carry somebody's identity or access.
+var secretKey = regexp.MustCompile(`(?i)(^|[_-])(e-?mail|mail|token|password|passwd|pwd|secret|auth|session|sid|phone)($|[_-])`)
+
+// violations is rule 22: what Sluice never sends, whatever Google would say.
+func violations(req Request) []string {
+	var out []string
+	add := func(format string, args ...any) {
+		if s := fmt.Sprintf(format, args...); !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	for _, h := range forwarding {
+		if len(req.Header[http.CanonicalHeaderKey(h)]) > 0 {
+			add("header %s", h)
+		}
+	}
+	for name, values := range req.Query {
+		if name != "api_secret" && secretKey.MatchString(name) {
+			add("query parameter %s", name)
+		}
+		for _, v := range values {
+			for _, p := range personalDecoded(v, req.OwnHosts) {
+				add("%s in query parameter %s", p.Kind, name)
+			}
+		}
+	}
+	root, _, err := parse(req.Body)
+	if err != nil { // unreadable: look at the bytes
+		for _, p := range Personal(string(req.Body), req.OwnHosts...) {
+			add("%s in the body", p.Kind)
+		}
+		return out
+	}
+	walk("", root, func(path, s string, key bool) {
+		if name := snake(s); key && (name == "ip_override" || name == "user_data") {
+			add("%s", name)
+		}
+		for _, p := range personalDecoded(s, req.OwnHosts) {
+			add("%s in %s", p.Kind, path)
+		}
+		if k := secretQuery(s); k != "" {
+			add("query parameter %s in %s", k, path)
+		}
+	})
+	slices.Sort(out)
+	return out
+}
+
+// walk calls f with every key, at its own path, and every text.
+func walk(path string, v value, f func(path, s string, key bool)) {
+	if v.kind == text {
+		f(path, v.raw, false)
+	}
+	for i, item := range v.items {
+		walk(fmt.Sprintf("%s[%d]", path, i), item, f)
+	}
+	for _, x := range v.fields {
+		f(join(path, x.name), x.name, true)
+		walk(join(path, x.name), x.value, f)
+	}
+}
+
+// secretQuery returns the first query key of the URL s that secretKey matches.
+func secretQuery(s string) string {
+	u, err := url.Parse(s)
+	if err != nil || u.RawQuery == "" {
+		return ""
+	}
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if k, err := url.QueryUnescape(key); err == nil && secretKey.MatchString(k) {
+			return k
+		}
+	}
+	return ""
+}
+
+// Datum is a personal datum found in a text: its kind, "address" or "e-mail",
+// and the bytes [From, To) that hold it.
+type Datum struct {
+	Kind     string
+	From, To int
+}
+
+var (
+	email  = regexp.MustCompile(`(?i)[\pL\pN._%+-]+(@|%40)[\pL\pN-]+(\.[\pL\pN-]+)*\.\pL{2,}`)
+	dotted = regexp.MustCompile(`\d{1,3}(\.\d{1,3}){3}`)
+	colons = regexp.MustCompile(`(?i)[0-9a-f:]*:[0-9a-f:]*:[0-9a-f:]*(\d{1,3}(\.\d{1,3}){3})?`)
+)
+
+// Personal finds literal addresses and e-mail addresses in s, in order and
+// without overlap. An address that is one of ownHosts is nobody's.
+//
+// Four dotted numbers count as an address even beside letters ("ip10.0.0.7"),
+// unless more digits or dots follow; colons only where no word touches them,
+// for "std::dead" is none.
+func Personal(s string, ownHosts ...string) []Datum {
+	var out []Datum
+	add := func(kind string, at []int) {
+		d := Datum{kind, at[0], at[1]}
+		if !slices.ContainsFunc(out, func(f Datum) bool { return d.From < f.To && f.From < d.To }) {
+			out = append(out, d)
+		}
+	}
+	for _, at := range email.FindAllStringIndex(s, -1) {
+		add("e-mail", at)
+	}
+	for _, at := range colons.FindAllStringIndex(s, -1) {
+		if !wordAt(s, at[0]-1) && !wordAt(s, at[1]) && foreign(s[at[0]:at[1]], ownHosts) {
+			add("address", at)
+		}
+	}
+	for _, at := range dotted.FindAllStringIndex(s, -1) {
+		if !numberAt(s, at[0]-1, -1) && !numberAt(s, at[1], 1) && foreign(s[at[0]:at[1]], ownHosts) {
+			add("address", at)
+		}
+	}
+	slices.SortFunc(out, func(a, b Datum) int { return a.From - b.From })
+	return out
+}
+
+// personalDecoded is Personal, also of what percent-encoding hides.
+func personalDecoded(s string, ownHosts []string) []Datum {
+	if found := Personal(s, ownHosts...); found != nil {
+		return found
+	}
+	if plain, err := url.PathUnescape(s); err == nil && plain != s {
+		return Personal(plain, ownHosts...)
+	}
+	return nil
+}
+
+// Redact replaces what Personal finds in s with the given word. Where
+// percent-encoding hides more, nothing is left of s.
+func Redact(s, word string, ownHosts ...string) string {
+	var b strings.Builder
+	end := 0
+	for _, d := range Personal(s, ownHosts...) {
+		b.WriteString(s[end:d.From])
+		b.WriteString(word)
+		end = d.To
+	}
+	b.WriteString(s[end:])
+	if out := b.String(); personalDecoded(out, ownHosts) == nil {
+		return out
+	}
+	return ""
+}
+
+// foreign reports whether s is an address, and not one of ownHosts.
+func foreign(s string, ownHosts []string) bool {
+	ip, err := netip.ParseAddr(s)
+	return err == nil && !ip.IsUnspecified() && !slices.Contains(ownHosts, ip.String())
+}
+
+// wordAt reports whether byte i of s belongs to a word.
+func wordAt(s string, i int) bool {
+	if i < 0 || i >= len(s) {
+		return false
+	}
+	c := s[i]
+	return c == '_' || digitAt(s, i) || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || c >= 0x80
+}
+
+// numberAt reports whether byte i of s continues a number: a digit, or a dot
+// with a digit behind it in the direction step.
+func numberAt(s string, i, step int) bool {
+	return digitAt(s, i) || i >= 0 && i < len(s) && s[i] == '.' && digitAt(s, i+step)
+}
+
+func digitAt(s string, i int) bool { return i >= 0 && i < len(s) && s[i] >= '0' && s[i] <= '9' }
