@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/evanw/esbuild/pkg/api"
+)
+
+const (
+	sources = "static/src"
+	dist    = "static/dist"
+)
+
+// A bundle is one file that browsers load.
+type bundle struct {
+	entry string // below sources
+	name  string // below dist; styles that it imports land beside it as .css
+	// licences keeps the comments that third-party licences ask for. Bundles
+	// without third-party code have none to keep.
+	licences bool
+	plugins  []api.Plugin
+}
+
+// bundles lists what is built. The dashboard's is skipped while it has no
+// sources.
+var bundles = []bundle{
+	{entry: "sluice.ts", name: "s.js"},
+	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "dashboard/dashboard.ts", name: "dashboard.js", licences: true},
+}
+
+// build returns every file of dist by name.
+func build() (map[string][]byte, error) {
+	files := map[string][]byte{}
+	for _, b := range bundles {
+		entry := filepath.Join(sources, b.entry)
+		if _, err := os.Stat(entry); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		comments := api.LegalCommentsNone
+		if b.licences {
+			comments = api.LegalCommentsEndOfFile
+		}
+		result := api.Build(api.BuildOptions{
+			EntryPoints:       []string{entry},
+			Outfile:           filepath.Join(dist, b.name),
+			Bundle:            true,
+			Format:            api.FormatIIFE,
+			Target:            api.ES2020,
+			Charset:           api.CharsetUTF8,
+			TsconfigRaw:       "{}", // the root's asks for "use strict", 13 bytes that buy nothing here
+			MinifyWhitespace:  true,
+			MinifyIdentifiers: true,
+			MinifySyntax:      true,
+			LegalComments:     comments,
+			Plugins:           b.plugins,
+		})
+		if err := problems(result.Errors, result.Warnings); err != nil {
+			return nil, fmt.Errorf("building %s: %w", b.name, err)
+		}
+		for _, f := range result.OutputFiles {
+			files[filepath.Base(f.Path)] = f.Contents
+		}
+	}
+	return files, nil
+}
+
+// styleAsText gives the banner its style as minified text, for a constructed
+// style sheet: a strict style-src allows no other that a script brings along.
+var styleAsText = api.Plugin{
+	Name: "style-as-text",
+	Setup: func(b api.PluginBuild) {
+		b.OnLoad(api.OnLoadOptions{Filter: `\.css$`}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
+			source, err := os.ReadFile(args.Path)
+			if err != nil {
+				return api.OnLoadResult{}, err
+			}
+			result := api.Transform(string(source), api.TransformOptions{
+				Loader:           api.LoaderCSS,
+				MinifyWhitespace: true,
+				MinifySyntax:     true,
+				Sourcefile:       args.Path,
+			})
+			text := strings.TrimSpace(string(result.Code))
+			return api.OnLoadResult{Contents: &text, Loader: api.LoaderText, Errors: result.Errors, Warnings: result.Warnings}, nil
+		})
+	},
+}
+
+// bundleTests bundles every *.test.ts below root into dir, for node --test.
+func bundleTests(root, dir string) error {
+	var entries []string
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".test.ts") {
+			entries = append(entries, path)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("looking for tests: %w", err)
+	}
+	result := api.Build(api.BuildOptions{
+		EntryPoints:  entries,
+		Outdir:       dir,
+		OutExtension: map[string]string{".js": ".mjs"},
+		Bundle:       true,
+		Format:       api.FormatESModule,
+		Platform:     api.PlatformNode,
+		Target:       api.ES2022,
+		Sourcemap:    api.SourceMapInline,
+		Write:        true,
+	})
+	return problems(result.Errors, result.Warnings)
+}
+
+// writeDist writes what build returns.
+func writeDist(stdout io.Writer) error {
+	files, err := build()
+	if err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dist, name), content, 0o644); err != nil {
+			return fmt.Errorf("writing dist: %w", err)
+		}
+		fmt.Fprintf(stdout, "%s/%s: %d bytes\n", dist, name, len(content))
+	}
+	return nil
+}
+
+// checkDist reports every file of dist that is missing, different or not built
+// by the sources.
+func checkDist() error {
+	files, err := build()
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dist)
+	if err != nil {
+		return fmt.Errorf("reading dist: %w", err)
+	}
+	var wrong []string
+	for _, entry := range entries {
+		name := entry.Name()
+		have, err := os.ReadFile(filepath.Join(dist, name))
+		if err != nil {
+			return fmt.Errorf("reading dist: %w", err)
+		}
+		if want, ok := files[name]; !ok || !bytes.Equal(have, want) {
+			wrong = append(wrong, name)
+		}
+		delete(files, name)
+	}
+	for name := range files {
+		wrong = append(wrong, name)
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return fmt.Errorf("%s is not what %s builds (%s): run go run ./static/bundle, and commit the result",
+			dist, sources, strings.Join(wrong, ", "))
+	}
+	return nil
+}
+
+// problems joins esbuild's messages; a warning counts as an error.
+func problems(lists ...[]api.Message) error {
+	var errs []error
+	for _, messages := range lists {
+		for _, line := range api.FormatMessages(messages, api.FormatMessagesOptions{}) {
+			errs = append(errs, errors.New(strings.TrimSpace(line)))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,41 @@
+import type { Choice } from './consent/choice';
+import type { Kept } from './gate';
+import type { Track } from './tracker/tracker';
+
+/** `window.sluice`, for the page's own code. */
+export interface Sluice {
+  /** Opens the preferences. */
+  open(): void;
+  /** Sends an event of the page's own; without a grant of statistics it does nothing. */
+  track: Track;
+  /** The choice that stands; null where there is none. */
+  readonly consent: Choice | null;
+  /** Calls back after each change of the choice. */
+  on(type: 'change', listener: (consent: Choice | null) => void): void;
+  /** Resolves once the choice has been read. */
+  readonly ready: Promise<Choice | null>;
+  /** Between the script and its banner; no part of the contract. */
+  readonly _: Inner;
+}
+
+/** What the script lends to the banner, which is loaded only where it is needed. */
+export interface Inner {
+  /** Loads the banner, or shows the one that is loaded; `open`: the preferences. */
+  ask(open?: boolean): void;
+  post(path: string, body: object): Promise<Response>;
+  sync(): void;
+  forget(): void;
+  expireCookie(name: string): void;
+  /** Choice and token, where cookies do not arrive. */
+  kept?: Kept | undefined;
+  /** Set by the banner. */
+  show?: ((open?: boolean) => void) | undefined;
+  /** Set by the banner that was fetched anew because its notice was old. */
+  renewed?: boolean;
+}
+
+declare global {
+  interface Window {
+    sluice?: Sluice;
+  }
+}

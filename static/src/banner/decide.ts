@@ -1,0 +1,71 @@
+import type { Inner, Sluice } from '../api';
+import { formatChoice } from '../consent/choice';
+import { type Selection, covers, toChoice } from '../consent/selection';
+import type { BannerData, Decided, Decision, Method } from '../consent/wire';
+
+/** How a decision went: it stands, the notice was old, or it could not be saved. */
+export type Outcome = 'saved' | 'stale' | 'failed';
+
+/**
+ * Sends a decision. What it takes back stops at once: the choice is forgotten
+ * before the request leaves, so that nothing is sent meanwhile, whatever becomes
+ * of it.
+ */
+export async function decide(sluice: Sluice, data: BannerData, selection: Selection, method: Method): Promise<Outcome> {
+  const inner = sluice._;
+  const { notice, lang, shown } = data;
+  const body: Omit<Decision, 'site'> = { ...selection, method, notice: notice.version, lang, shown };
+  if (inner.kept?.token) body.token = inner.kept.token; // forget drops it
+  if (sluice.consent && !covers(selection, sluice.consent)) inner.forget();
+  clear(data, selection, inner);
+  try {
+    const answer = await inner.post('/d', body);
+    if (answer.status === 409) return 'stale';
+    if (answer.status !== 201) throw await answer.text();
+    remember(sluice, data, selection, (await answer.json()) as Decided);
+    return 'saved';
+  } catch (problem) {
+    console.error('sluice: the decision was not saved:', problem);
+    return 'failed';
+  }
+}
+
+/**
+ * Reads what the server's cookie says. Where it did not arrive (a CDN may strip
+ * cookies), the script keeps choice and token itself, and the console says so.
+ */
+function remember(sluice: Sluice, { notice, days }: BannerData, selection: Selection, { token }: Decided): void {
+  const inner = sluice._;
+  const now = Date.now();
+  const asked = toChoice(selection, notice.version, (now / 1000) | 0);
+  const same = () => String([...(sluice.consent?.purposes ?? ['?'])].sort()) === String([...asked.purposes].sort());
+  inner.kept = undefined;
+  try {
+    delete localStorage.sl;
+  } catch {
+    // storage is off
+  }
+  inner.sync();
+  if (same()) return;
+  console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on; until then the script keeps the choice itself.');
+  inner.forget();
+  inner.kept = { choice: formatChoice(asked), token, expires: now + days * 864e5 };
+  try {
+    localStorage.sl = JSON.stringify(inner.kept);
+  } catch {
+    // storage is off: the choice holds for this page
+  }
+  inner.sync();
+}
+
+/** Expires the cookies of what is not granted, as far as a script can see them; a name may end in `*`. */
+function clear({ purposes }: BannerData, { services }: Selection, { expireCookie }: Inner): void {
+  const names = document.cookie.split('; ').map((pair) => pair.split('=')[0]!);
+  for (const service of purposes.flatMap((p) => p.services ?? [])) {
+    if (services[service.name] !== false) continue;
+    for (const cookie of service.cookies ?? []) {
+      const [stem, more] = cookie.name.split('*');
+      for (const name of names) if (more === undefined ? name === stem : name.startsWith(stem!)) expireCookie(name);
+    }
+  }
+}

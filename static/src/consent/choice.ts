@@ -1,0 +1,33 @@
+/** What the visitor answered, as the readable cookie `sl_choice` remembers it. */
+export interface Choice {
+  /** Version of the notice that was answered. */
+  readonly notice: string;
+  /** Granted purposes. Essential is never listed. */
+  readonly purposes: readonly string[];
+  /** Granted services. */
+  readonly services: readonly string[];
+  /** When, in Unix seconds by the server's clock. */
+  readonly time: number;
+}
+
+/**
+ * Reads `1:<notice>:<purposes>:<services>:<unix seconds>`: the notice is
+ * percent-encoded, names are joined by `+`. Anything else is null, which means:
+ * not asked yet. The Go side reads the same fixtures, consent/testdata/choice.json.
+ */
+export function parseChoice(cookie: string): Choice | null {
+  const fields = /^1:([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/.exec(cookie);
+  if (!fields) return null;
+  const [, notice, purposes, services, time] = fields as unknown as [string, string, string, string, string];
+  try {
+    return { notice: decodeURIComponent(notice), purposes: names(purposes), services: names(services), time: +time };
+  } catch {
+    return null; // a broken percent-escape
+  }
+}
+
+/** Writes what parseChoice reads. */
+export const formatChoice = ({ notice, purposes, services, time }: Choice): string =>
+  ['1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time].join(':');
+
+const names = (joined: string): string[] => joined.split('+').filter(Boolean);

@@ -1,0 +1,41 @@
+import { current } from './gate';
+import { trusted } from './loader';
+
+/**
+ * Lets what the page marked take effect once it is granted, in document order:
+ * `<script type="text/plain" data-service="…">`, and iframes, images and links
+ * with `data-src`. A marked element waits for its purpose and for its service;
+ * a script also for the script before it.
+ */
+export async function activate(): Promise<void> {
+  for (const marked of document.querySelectorAll<HTMLScriptElement>('[data-purpose],[data-service]')) {
+    const { purpose, service, src } = marked.dataset;
+    const choice = current();
+    if (purpose && purpose !== 'essential' && !choice?.purposes.includes(purpose)) continue;
+    if (service && !choice?.services.includes(service)) continue;
+    if (marked.type === 'text/plain') {
+      await run(marked, src);
+    } else if (src) {
+      delete marked.dataset.src;
+      marked.setAttribute('href' in marked ? 'href' : 'src', src);
+    }
+  }
+}
+
+/** A script runs only when it is inserted, so a copy takes its place. Resolves once it has run, or failed. */
+function run(marked: HTMLScriptElement, src: string | undefined): Promise<unknown> {
+  const script = document.createElement('script');
+  for (const { name, value } of marked.attributes) script.setAttribute(name, value);
+  script.removeAttribute('type');
+  delete script.dataset.src;
+  return new Promise<unknown>((done) => {
+    if (src) {
+      script.onload = script.onerror = done;
+      script.src = trusted.createScriptURL(src);
+    } else {
+      script.text = trusted.createScript(marked.text);
+      done(0);
+    }
+    marked.replaceWith(script);
+  });
+}

@@ -1,0 +1,60 @@
+/**
+ * The embedded script, the same bytes for every site. It reads the choice and
+ * behaves by it; where there is none it fetches the banner, and nothing else
+ * happens: nothing is stored, nothing sent, nothing measured.
+ */
+import type { Inner, Sluice } from './api';
+import type { Choice } from './consent/choice';
+import { expireCookie } from './cookies';
+import { post } from './door';
+import { current, forget, memory, sync } from './gate';
+import { listen } from './listen';
+import { load } from './loader';
+import { activate } from './marked';
+import { base, lang, site } from './tag';
+import { startTracker } from './tracker/tracker';
+
+function ask(open?: boolean): void {
+  const show = () => inner.show?.(open);
+  if (inner.show) return show();
+  load(`${base}/b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
+}
+
+const inner: Inner = Object.assign(memory, { ask, post, sync, forget, expireCookie });
+
+async function start(): Promise<Choice | null> {
+  // A page that is prerendered may never be seen: https://wicg.github.io/nav-speculation/prerendering.html
+  if ((document as { prerendering?: boolean }).prerendering)
+    await new Promise((shown) => document.addEventListener('prerenderingchange', shown));
+
+  api.track = startTracker(ask);
+  listen('sluice:change DOMContentLoaded', activate);
+  listen('pageshow visibilitychange', sync);
+  listen<MouseEvent>('click', (click) => {
+    if (!(click.target as Element).closest?.('[data-sluice="choices"]')) return;
+    click.preventDefault();
+    ask(true);
+  });
+
+  sync();
+  if (!current()) ask();
+  return current();
+}
+
+const api: { -readonly [K in keyof Sluice]: Sluice[K] } = {
+  open: () => ask(true),
+  track() {},
+  get consent() {
+    return current();
+  },
+  on(type, listener) {
+    listen('sluice:' + type, () => listener(current()));
+  },
+  ready: undefined!,
+  _: inner,
+};
+
+if (!window.sluice) {
+  window.sluice = api;
+  api.ready = start();
+}

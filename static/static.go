@@ -1,0 +1,110 @@
+// Package static holds what browsers load: the embedded script, the banner and
+// the dashboards' bundle, built from src by the command bundle, and the texts
+// of the banner.
+//
+// # Why dist holds plain files only
+//
+// The bundles are committed uncompressed and compressed when they are first
+// used: a diff of dist stays readable, a new release of a compressor changes
+// nothing that is committed, and the banner, which carries a site's data, has to
+// be compressed at run time anyway. It costs some 20 ms for the script and 30 ms
+// for a banner, once each.
+package static
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"path"
+	"strings"
+	"sync"
+)
+
+//go:embed dist
+var dist embed.FS
+
+const (
+	scriptName = "s.js"
+	bannerName = "b.js"
+)
+
+// hashLength is how many hexadecimal digits of a content's SHA-256 its name and
+// ETag carry.
+const hashLength = 16
+
+// Script returns the embedded script, s.js.
+var Script = sync.OnceValue(func() Asset {
+	return newAsset(scriptName, read(scriptName), "no-cache")
+})
+
+// File returns the content of a hashed name such as "dashboard.0123456789abcdef.js",
+// to be cached for ever; false where there is no such file, or no longer.
+func File(name string) (Asset, bool) {
+	load, ok := files()[name]
+	if !ok {
+		return Asset{}, false
+	}
+	return load(), true
+}
+
+// Path returns the hashed name of a file of dist, "dashboard.js" for one; ""
+// where dist has no such file.
+func Path(name string) string {
+	content, err := fs.ReadFile(dist, "dist/"+name)
+	if err != nil {
+		return ""
+	}
+	ext := path.Ext(name)
+	return strings.TrimSuffix(name, ext) + "." + hash(content) + ext
+}
+
+// files maps hashed names to their content; each is compressed when it is first
+// asked for.
+var files = sync.OnceValue(func() map[string]func() Asset {
+	entries, err := fs.ReadDir(dist, "dist")
+	if err != nil {
+		panic(fmt.Sprintf("static: %v", err)) // embedded: cannot happen
+	}
+	m := map[string]func() Asset{}
+	for _, entry := range entries {
+		name := entry.Name()
+		if name == scriptName || name == bannerName {
+			continue // these two have doors of their own
+		}
+		m[Path(name)] = sync.OnceValue(func() Asset {
+			return newAsset(Path(name), read(name), "public, max-age=31536000, immutable")
+		})
+	}
+	return m
+})
+
+func read(name string) []byte {
+	content, err := fs.ReadFile(dist, "dist/"+name)
+	if err != nil {
+		panic(fmt.Sprintf("static: %v: run go run ./static/bundle", err)) // built into the binary, or not
+	}
+	return content
+}
+
+func hash(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])[:hashLength]
+}
+
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".svg":
+		return "image/svg+xml"
+	}
+	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
+		return t
+	}
+	return "application/octet-stream"
+}
