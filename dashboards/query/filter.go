@@ -1,0 +1,221 @@
+package query
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"sluice/consent"
+)
+
+// Filter keeps the rows that satisfy it. The zero value keeps all.
+//
+// As the operator of a combination Op is "and", "or" or "not" (of one part); as
+// that of a comparison it is one of the operators below, and the row has to
+// agree with any of Values (with none of them, where the operator negates).
+type Filter struct {
+	Op    string
+	Parts []Filter // of a combination
+
+	Dimension Dimension // of a comparison
+	Values    []string
+	AnyCase   bool // letters are compared without regard to case
+}
+
+// operator is a comparison over COLUMN and one bound VALUE.
+type operator struct {
+	name, sql string
+	negates   bool
+}
+
+var operators = []operator{
+	{name: "is", sql: "COLUMN = VALUE"},
+	{name: "is_not", sql: "COLUMN = VALUE", negates: true},
+	{name: "contains", sql: "position(COLUMN, VALUE) > 0"},
+	{name: "contains_not", sql: "position(COLUMN, VALUE) > 0", negates: true},
+	{name: "matches", sql: "match(COLUMN, VALUE)"},
+	{name: "matches_not", sql: "match(COLUMN, VALUE)", negates: true},
+}
+
+func findOperator(name string) (operator, bool) {
+	i := slices.IndexFunc(operators, func(o operator) bool { return o.name == name })
+	if i < 0 {
+		return operator{}, false
+	}
+	return operators[i], true
+}
+
+// Bounds of a filter: what one person can mean, and what one query should cost.
+const (
+	maxFilters = 50 // comparisons and combinations in all
+	maxDepth   = 8
+	maxValues  = 200
+	maxValue   = 2000 // bytes, as long as a property's value may be
+)
+
+// Empty reports whether the filter keeps everything.
+func (f Filter) Empty() bool { return f.Op == "" }
+
+func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" || f.Op == "not" }
+
+// All returns the filter that every one of filters has to agree with.
+func All(filters ...Filter) Filter {
+	filters = slices.DeleteFunc(filters, Filter.Empty)
+	switch len(filters) {
+	case 0:
+		return Filter{}
+	case 1:
+		return filters[0]
+	}
+	return Filter{Op: "and", Parts: filters}
+}
+
+// Compare returns the comparison of a dimension with values. Errors:
+// *consent.FieldError, about the field of that name.
+func Compare(field, op, dimension string, values ...string) (Filter, error) {
+	var bad consent.FieldError
+	f := compare(&bad, field, op, dimension, values)
+	return f, bad.OrNil()
+}
+
+func compare(bad *consent.FieldError, field, op, dimension string, values []string) Filter {
+	o, ok := findOperator(op)
+	if !ok {
+		bad.Add(field, "%q is no operator: use and, or, not, %s", op, operatorNames())
+		return Filter{}
+	}
+	d, ok := FindDimension(dimension)
+	switch {
+	case !ok:
+		bad.Add(field, "%q is no dimension: use one of %s", dimension, strings.Join(DimensionNames(), ", "))
+	case d.scope == ofTime:
+		bad.Add(field, "%s cannot be filtered: set date_range instead", dimension)
+	case len(values) == 0 || len(values) > maxValues:
+		bad.Add(field, "has %d values: give 1 to %d", len(values), maxValues)
+	}
+	for _, v := range values {
+		if len(v) > maxValue {
+			bad.Add(field, "a value is longer than %d bytes", maxValue)
+		}
+		if strings.HasPrefix(o.name, "matches") {
+			if _, err := regexp.Compile(v); err != nil {
+				bad.Add(field, "%q is no regular expression (RE2): %v", v, err)
+			}
+		}
+	}
+	return Filter{Op: op, Dimension: d, Values: values}
+}
+
+func operatorNames() string {
+	names := make([]string, len(operators))
+	for i, o := range operators {
+		names[i] = o.name
+	}
+	return strings.Join(names, ", ")
+}
+
+// within reports whether every comparison of f is about dimensions of s.
+func (f Filter) within(s scope) bool {
+	if !f.combines() {
+		return f.Dimension.scope == s
+	}
+	return !slices.ContainsFunc(f.Parts, func(p Filter) bool { return !p.within(s) })
+}
+
+// touches reports whether a comparison of f is about a dimension of s.
+func (f Filter) touches(s scope) bool {
+	if f.Empty() {
+		return false
+	}
+	if !f.combines() {
+		return f.Dimension.scope == s
+	}
+	return slices.ContainsFunc(f.Parts, func(p Filter) bool { return p.touches(s) })
+}
+
+// walk calls fn with every comparison.
+func (f Filter) walk(fn func(Filter)) {
+	if f.Empty() {
+		return
+	}
+	if !f.combines() {
+		fn(f)
+		return
+	}
+	for _, p := range f.Parts {
+		p.walk(fn)
+	}
+}
+
+// condition writes f as a condition on rows of by_event.sql (rows is ofEvent)
+// or by_visit.sql (ofVisit). Comparisons of the other scope become a condition
+// on the session; those that a combination holds side by side become one, so
+// that they have to be true of the same event or visit.
+func (b *builder) condition(f Filter, rows scope) string {
+	switch {
+	case f.within(rows):
+		return b.here(f)
+	case f.within(ofEvent):
+		return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.here(f)) + ")"
+	case f.within(ofVisit):
+		var dims []Dimension
+		f.walk(func(c Filter) { dims = append(dims, c.Dimension) })
+		return fmt.Sprintf("session_id IN (SELECT session_id FROM (%s) WHERE %s)", visits(dims), b.here(f))
+	case f.Op == "not":
+		return "NOT (" + b.condition(f.Parts[0], rows) + ")"
+	}
+	var groups [2]Filter
+	var out []string
+	for _, p := range f.Parts {
+		switch {
+		case p.within(ofEvent):
+			groups[ofEvent].Parts = append(groups[ofEvent].Parts, p)
+		case p.within(ofVisit):
+			groups[ofVisit].Parts = append(groups[ofVisit].Parts, p)
+		default:
+			out = append(out, b.condition(p, rows))
+		}
+	}
+	for _, g := range groups {
+		if g.Op = f.Op; len(g.Parts) > 0 {
+			out = append(out, b.condition(g, rows))
+		}
+	}
+	return "(" + strings.Join(out, " "+strings.ToUpper(f.Op)+" ") + ")"
+}
+
+// here writes f over columns that the rows at hand have.
+func (b *builder) here(f Filter) string {
+	if f.Op == "not" {
+		return "NOT (" + b.here(f.Parts[0]) + ")"
+	}
+	if f.combines() {
+		parts := make([]string, len(f.Parts))
+		for i, p := range f.Parts {
+			parts[i] = b.here(p)
+		}
+		return "(" + strings.Join(parts, " "+strings.ToUpper(f.Op)+" ") + ")"
+	}
+	o, _ := findOperator(f.Op)
+	column := b.column(f.Dimension)
+	if f.AnyCase {
+		column = "lowerUTF8(" + column + ")"
+	}
+	any := make([]string, len(f.Values))
+	for i, v := range f.Values {
+		if strings.HasPrefix(o.name, "is") {
+			v = f.Dimension.stored(v)
+		}
+		value := b.bind(v)
+		if f.AnyCase {
+			value = "lowerUTF8(" + value + ")"
+		}
+		any[i] = strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+	}
+	out := "(" + strings.Join(any, " OR ") + ")"
+	if o.negates {
+		return "NOT " + out
+	}
+	return out
+}

@@ -1,0 +1,286 @@
+package query
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/consent"
+)
+
+// Request is a query on the wire, after Plausible's Stats API v2.
+type Request struct {
+	SiteID     string            `json:"site_id"`
+	Metrics    []string          `json:"metrics"`
+	DateRange  json.RawMessage   `json:"date_range"` // a name, or [from, to]
+	Dimensions []string          `json:"dimensions"`
+	Filters    []json.RawMessage `json:"filters"`
+	OrderBy    [][]string        `json:"order_by"` // [["visitors", "desc"]]
+	Include    Include           `json:"include"`
+	Pagination Pagination        `json:"pagination"`
+}
+
+// Include asks for more than rows.
+type Include struct {
+	Imports    bool `json:"imports"` // accepted; nothing is ever imported
+	TimeLabels bool `json:"time_labels"`
+	TotalRows  bool `json:"total_rows"`
+	Test       bool `json:"test"` // rows of test hosts instead of all others; Sluice's own
+}
+
+// Pagination picks a part of the rows.
+type Pagination struct {
+	Limit  *int `json:"limit"` // 1 to MaxRows, which is the default
+	Offset int  `json:"offset"`
+}
+
+// Response answers a request.
+type Response struct {
+	Results []Line         `json:"results"`
+	Meta    map[string]any `json:"meta"`
+	Query   Echo           `json:"query"`
+}
+
+// Line is one row of a response.
+type Line struct {
+	Metrics    []float64 `json:"metrics"`
+	Dimensions []string  `json:"dimensions"`
+}
+
+// Echo is the request as it was understood.
+type Echo struct {
+	SiteID     string            `json:"site_id"`
+	Metrics    []string          `json:"metrics"`
+	DateRange  [2]string         `json:"date_range"` // first and last second, RFC 3339, in the site's zone
+	Dimensions []string          `json:"dimensions"`
+	Filters    []json.RawMessage `json:"filters"`
+	OrderBy    [][]string        `json:"order_by"`
+	Include    Include           `json:"include"`
+	Pagination map[string]int    `json:"pagination"`
+}
+
+// Bounds of a request.
+const (
+	maxMetrics    = 20
+	maxDimensions = 6
+	maxOrders     = 10
+)
+
+// Answer answers a request about a site at the moment now. Errors:
+// *consent.FieldError, with every complaint, or what the database says.
+func Answer(ctx context.Context, db Querier, r Request, site *consent.Site, now time.Time) (Response, error) {
+	q, err := r.query(site)
+	if err != nil {
+		return Response{}, err
+	}
+	var first time.Time
+	if string(r.DateRange) == `"`+PeriodAll+`"` {
+		if first, err = FirstEvent(ctx, db, q.Site, q.Test); err != nil {
+			return Response{}, err
+		}
+	}
+	period, err := readPeriod(r.DateRange, q.zone(), now, first)
+	if err != nil {
+		var bad consent.FieldError
+		bad.Add("date_range", "%v", err)
+		return Response{}, &bad
+	}
+	q.From, q.To = period.From, period.To
+	meta := map[string]any{}
+	if r.Include.TimeLabels {
+		labels, ok := q.labels(period)
+		if !ok {
+			var bad consent.FieldError
+			bad.Add("include.time_labels", "are more than %d: ask for a shorter date_range or longer buckets", maxLabels)
+			return Response{}, &bad
+		}
+		meta["time_labels"] = labels
+	}
+	result, err := Run(ctx, db, q)
+	if err != nil {
+		return Response{}, err
+	}
+	if r.Include.TotalRows {
+		meta["total_rows"] = result.Total
+	}
+	out := Response{Results: make([]Line, len(result.Rows)), Meta: meta, Query: r.echo(q)}
+	for i, row := range result.Rows {
+		out.Results[i] = Line{Metrics: row.Metrics, Dimensions: row.Dimensions}
+	}
+	return out, nil
+}
+
+// labels are those of the first time dimension, [] without one.
+func (q Query) labels(p Period) ([]string, bool) {
+	for _, d := range q.Dimensions {
+		if d.scope == ofTime {
+			return p.Labels(d.Name)
+		}
+	}
+	return []string{}, true
+}
+
+// query turns all but the date range into a Query.
+func (r Request) query(site *consent.Site) (Query, error) {
+	var bad consent.FieldError
+	q := Query{Site: site.Domain, Zone: site.TimeZone, Test: r.Include.Test}
+	r.readMetrics(&bad, &q)
+	r.readDimensions(&bad, &q)
+	var filters []Filter
+	left := maxFilters
+	for i, raw := range r.Filters {
+		filters = append(filters, readFilter(&bad, fmt.Sprintf("filters[%d]", i), raw, &left, 0))
+	}
+	q.Filter = All(filters...)
+	r.readOrder(&bad, &q)
+	if n := r.Pagination.Limit; n != nil {
+		if q.Limit = *n; *n < 1 || *n > MaxRows {
+			bad.Add("pagination.limit", "is %d: give 1 to %d", *n, MaxRows)
+		}
+	}
+	if q.Offset = r.Pagination.Offset; q.Offset < 0 {
+		bad.Add("pagination.offset", "is below 0")
+	}
+	return q, bad.OrNil()
+}
+
+func (r Request) readMetrics(bad *consent.FieldError, q *Query) {
+	if len(r.Metrics) == 0 || len(r.Metrics) > maxMetrics {
+		bad.Add("metrics", "has %d: give 1 to %d of %s", len(r.Metrics), maxMetrics, strings.Join(MetricNames(), ", "))
+		return
+	}
+	for i, name := range r.Metrics {
+		m, ok := FindMetric(name)
+		if !ok {
+			bad.Add(fmt.Sprintf("metrics[%d]", i), "%q is no metric: use one of %s", name, strings.Join(MetricNames(), ", "))
+		}
+		q.Metrics = append(q.Metrics, m)
+	}
+}
+
+func (r Request) readDimensions(bad *consent.FieldError, q *Query) {
+	if len(r.Dimensions) > maxDimensions {
+		bad.Add("dimensions", "has %d: give at most %d", len(r.Dimensions), maxDimensions)
+		return
+	}
+	byEvent := ""
+	for i, name := range r.Dimensions {
+		field := fmt.Sprintf("dimensions[%d]", i)
+		d, ok := FindDimension(name)
+		switch {
+		case !ok:
+			bad.Add(field, "%q is no dimension: use one of %s", name, strings.Join(DimensionNames(), ", "))
+		case len(name) > maxValue:
+			bad.Add(field, "is longer than %d bytes", maxValue)
+		case slices.Contains(r.Dimensions[:i], name):
+			bad.Add(field, "%s is there twice", name)
+		case d.scope == ofEvent:
+			byEvent = name
+		}
+		q.Dimensions = append(q.Dimensions, d)
+	}
+	for i, m := range q.Metrics {
+		if byEvent != "" && m.Name != "" && m.events == "" {
+			bad.Add(fmt.Sprintf("metrics[%d]", i), "%s is a figure of whole visits and has no value for each %s: use a visit: dimension, such as visit:entry_page", m.Name, byEvent)
+		}
+	}
+}
+
+func (r Request) readOrder(bad *consent.FieldError, q *Query) {
+	if len(r.OrderBy) > maxOrders {
+		bad.Add("order_by", "has %d entries: give at most %d", len(r.OrderBy), maxOrders)
+		return
+	}
+	for i, o := range r.OrderBy {
+		field := fmt.Sprintf("order_by[%d]", i)
+		if len(o) != 2 || o[1] != "asc" && o[1] != "desc" {
+			bad.Add(field, `is not like ["visitors", "desc"]`)
+			continue
+		}
+		order := Order{slices.Index(r.Metrics, o[0]), slices.Index(r.Dimensions, o[0]), o[1] == "desc"}
+		if order.Metric < 0 && order.Dimension < 0 {
+			bad.Add(field, "%q is not among the metrics and dimensions of this query", o[0])
+			continue
+		}
+		q.OrderBy = append(q.OrderBy, order)
+	}
+}
+
+// readFilter reads one filter: ["is", "visit:country", ["DE"]], optionally with
+// {"case_sensitive": false} behind it; ["and", [filter, …]]; ["not", filter].
+// left is how many more filters this request may hold.
+func readFilter(bad *consent.FieldError, field string, raw json.RawMessage, left *int, depth int) Filter {
+	var parts []json.RawMessage
+	var op string
+	if json.Unmarshal(raw, &parts) != nil || len(parts) < 2 || json.Unmarshal(parts[0], &op) != nil {
+		bad.Add(field, `is not like ["is", "visit:country", ["DE"]]`)
+		return Filter{}
+	}
+	if *left--; *left < 0 || depth > maxDepth {
+		if *left == -1 || depth > maxDepth {
+			bad.Add(field, "there are more than %d filters, or more than %d in one another", maxFilters, maxDepth)
+		}
+		return Filter{}
+	}
+	switch op {
+	case "and", "or":
+		return readCombination(bad, field, op, parts[1], left, depth)
+	case "not":
+		f := readFilter(bad, field+"[1]", parts[1], left, depth+1)
+		return Filter{Op: op, Parts: []Filter{f}}
+	}
+	var dimension string
+	var values []string
+	if len(parts) < 3 || json.Unmarshal(parts[1], &dimension) != nil || json.Unmarshal(parts[2], &values) != nil {
+		bad.Add(field, `is not like [%q, "visit:country", ["DE"]]`, op)
+		return Filter{}
+	}
+	f := compare(bad, field, op, dimension, values)
+	if len(parts) > 3 {
+		var modifier struct {
+			CaseSensitive *bool `json:"case_sensitive"`
+		}
+		if json.Unmarshal(parts[3], &modifier) != nil {
+			bad.Add(field, `its fourth part is not like {"case_sensitive": false}`)
+		}
+		f.AnyCase = modifier.CaseSensitive != nil && !*modifier.CaseSensitive
+	}
+	return f
+}
+
+func readCombination(bad *consent.FieldError, field, op string, raw json.RawMessage, left *int, depth int) Filter {
+	var children []json.RawMessage
+	if json.Unmarshal(raw, &children) != nil || len(children) == 0 {
+		bad.Add(field, `is not like [%q, [filter, filter]]`, op)
+		return Filter{}
+	}
+	f := Filter{Op: op}
+	for i, child := range children {
+		f.Parts = append(f.Parts, readFilter(bad, fmt.Sprintf("%s[1][%d]", field, i), child, left, depth+1))
+	}
+	return f
+}
+
+func (r Request) echo(q Query) Echo {
+	e := Echo{
+		SiteID: q.Site, Metrics: r.Metrics, Dimensions: r.Dimensions, Filters: r.Filters, OrderBy: r.OrderBy, Include: r.Include,
+		DateRange:  [2]string{q.From.Format(time.RFC3339), q.To.Add(-time.Second).Format(time.RFC3339)},
+		Pagination: map[string]int{"limit": MaxRows, "offset": q.Offset},
+	}
+	if q.Limit > 0 {
+		e.Pagination["limit"] = q.Limit
+	}
+	if e.Dimensions == nil {
+		e.Dimensions = []string{}
+	}
+	if e.Filters == nil {
+		e.Filters = []json.RawMessage{}
+	}
+	if e.OrderBy == nil {
+		e.OrderBy = [][]string{}
+	}
+	return e
+}

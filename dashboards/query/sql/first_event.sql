@@ -1,0 +1,9 @@
+-- When a site's statistics begin.
+--
+-- columns     first DateTime64(3, 'UTC'), 1970 where there is none
+-- parameters  site String, test Bool
+SELECT min(ts) AS first
+FROM events
+WHERE site = {site:String}
+    AND test = {test:Bool}
+    AND name != 'engagement'
