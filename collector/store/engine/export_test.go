@@ -1,0 +1,8 @@
+package engine
+
+import "os/exec"
+
+var (
+	LockDir = lockDir
+	Command = exec.Command
+)

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// Options say what the child serves.
+type Options struct {
+	Library   string // path of libchdb, absolute
+	Dir       string // data_dir/engine, absolute; made where it is missing
+	Socket    string // "" means SocketPath(Dir)
+	MaxMemory int64  // bytes of the whole engine; 0 means DefaultMaxMemory
+}
+
+// DefaultMaxMemory is the limit of an engine that is not told one.
+const DefaultMaxMemory = 1 << 30
+
+// drain is how long running statements may take once the engine was told to
+// leave.
+const drain = 5 * time.Second
+
+// Serve runs the engine until ctx is done: it takes the lock of the directory,
+// loads libchdb, and answers ClickHouse's HTTP interface on the socket. ready
+// is called once it accepts connections. A process can do this once.
+func Serve(ctx context.Context, o Options, ready func()) (err error) {
+	if o.Socket == "" {
+		o.Socket = SocketPath(o.Dir)
+	}
+	if o.MaxMemory == 0 {
+		o.MaxMemory = DefaultMaxMemory
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("make the engine's directory: %w", err)
+	}
+	lock, err := lockDir(ctx, o.Dir, lockWait)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	lib, err := load(o.Library)
+	if err != nil {
+		return err
+	}
+	root, err := lib.open(startArguments(o))
+	if err != nil {
+		return err
+	}
+	listener, err := listen(o.Socket, o.Dir)
+	if err != nil {
+		return err
+	}
+	server := &http.Server{
+		Handler:           newHandler(lib, sessionArguments(o)),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	ready()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the engine's socket: %w", err)
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := server.Shutdown(stop); err != nil {
+		return fmt.Errorf("statements were still running when the engine left: %w", err)
+	}
+	root.close()
+	if lib.shutdown() != 0 {
+		return errors.New("the engine did not stop all of its threads")
+	}
+	return nil
+}
+
+func listen(socket, dir string) (net.Listener, error) {
+	if err := prepareSocket(socket, dir); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		return nil, fmt.Errorf("listen on the engine's socket: %w", err)
+	}
+	// Until here the directory's mode, 0700, kept everybody else out.
+	if err := os.Chmod(socket, 0o600); err != nil {
+		return nil, fmt.Errorf("close the engine's socket to others: %w", err)
+	}
+	return listener, nil
+}
+
+// startArguments configure the engine as a whole; sessions after the first
+// leave these as they are. Caches default to gigabytes, made for servers with
+// a machine of their own.
+func startArguments(o Options) []string {
+	cache := strconv.FormatInt(o.MaxMemory/16, 10)
+	args := []string{
+		"--max_server_memory_usage=" + strconv.FormatInt(o.MaxMemory, 10),
+		"--mark_cache_size=" + cache,
+		"--primary_index_cache_size=" + cache,
+		"--index_mark_cache_size=" + cache,
+		"--query_condition_cache_size=" + cache,
+	}
+	return append(sessionArguments(o), args...)
+}
+
+// sessionArguments start one session with the settings that every statement
+// gets unless its request says otherwise.
+func sessionArguments(o Options) []string {
+	return []string{
+		"clickhouse", // argv[0]
+		"--path=" + filepath.Join(o.Dir, "clickhouse"),
+		// One query may take most of it; the rest is for inserts and merges.
+		"--max_memory_usage=" + strconv.FormatInt(o.MaxMemory/4*3, 10),
+		// A real server has these; the library, made for local use, differs.
+		"--allow_introspection_functions=0",
+		"--implicit_select=0",
+		// Batches come from the spool; an insert is done when it returns.
+		"--async_insert=0",
+		// The profiler works by signals, and those of this process are Go's.
+		"--query_profiler_real_time_period_ns=0",
+		"--query_profiler_cpu_time_period_ns=0",
+	}
+}

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"sluice/collector/spool"
+)
+
+// rejected is a row that its table does not take.
+type rejected struct {
+	row    row
+	reason string
+}
+
+// insert writes the rows of one table and returns those it cannot hold.
+//
+// A first attempt goes straight in, under a token made of the batch's bounds.
+// Any later one first reads back what is there: on a single node ClickHouse
+// commits rows and token in two steps, and a kill between them makes the token
+// lie in either direction (facts/reliability.md 5.2). It then looks again,
+// because an insert whose answer was lost may still have been under way.
+func (s *Store) insert(ctx context.Context, b *spool.Batch, t table) ([]rejected, error) {
+	if len(t.rows) == 0 {
+		return nil, nil
+	}
+	token := fmt.Sprintf("sluice-%s-%s-%d-%d", b.Spool, t.name, b.First, b.Last)
+	if b.Attempt <= 1 && !b.Recovered {
+		return s.send(ctx, t, t.rows, token)
+	}
+	const rounds = 3
+	var bad []rejected
+	for round := range rounds {
+		missing, err := s.missing(ctx, b, t, bad)
+		if err != nil || len(missing) == 0 {
+			return bad, err
+		}
+		if b.Recovered || round > 0 || len(missing) < len(t.rows) {
+			// What is known to be missing must not be dropped as a duplicate.
+			token = "sluice-" + rand.Text()
+		}
+		worse, err := s.send(ctx, t, missing, token)
+		if err != nil {
+			return nil, err
+		}
+		bad = append(bad, worse...)
+	}
+	missing, err := s.missing(ctx, b, t, bad)
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("%d rows are not there after they were inserted", len(missing))
+	}
+	return bad, err
+}
+
+// missing returns the rows that the table does not hold, those given up aside.
+func (s *Store) missing(ctx context.Context, b *spool.Batch, t table, bad []rejected) ([]row, error) {
+	var stored []identity
+	if s.o.Cluster != "" {
+		ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"select_sequential_consistency": 1}))
+	}
+	query := "SELECT seq, " + t.identity + " AS of FROM " + t.name + " WHERE spool_id = {spool:UUID} AND seq BETWEEN {first:UInt64} AND {last:UInt64}"
+	err := s.conn.Select(ctx, &stored, query,
+		clickhouse.Named("spool", b.Spool), clickhouse.Named("first", b.First), clickhouse.Named("last", b.Last))
+	if err != nil {
+		return nil, fmt.Errorf("read back: %w", err)
+	}
+	there := make(map[identity]bool, len(stored))
+	for _, id := range stored {
+		there[id] = true
+	}
+	for _, r := range bad {
+		there[r.row.identity()] = true
+	}
+	return slices.DeleteFunc(slices.Clone(t.rows), func(r row) bool { return there[r.identity()] }), nil
+}
+
+// send inserts rows as one block. Where ClickHouse refuses the data itself it
+// halves them until the rows at fault are alone.
+func (s *Store) send(ctx context.Context, t table, rows []row, token string) ([]rejected, error) {
+	bad, err := s.sendBlock(ctx, t, rows, token)
+	if err == nil || !refusesData(err) {
+		return bad, err
+	}
+	if len(rows) == 1 {
+		return []rejected{{rows[0], err.Error()}}, nil
+	}
+	for i, half := range [][]row{rows[:len(rows)/2], rows[len(rows)/2:]} {
+		worse, err := s.send(ctx, t, half, fmt.Sprintf("%s.%d", token, i))
+		if err != nil {
+			return nil, err
+		}
+		bad = append(bad, worse...)
+	}
+	return bad, nil
+}
+
+// sendBlock inserts rows as one block, without those that the driver cannot
+// put into the columns' types.
+func (s *Store) sendBlock(ctx context.Context, t table, rows []row, token string) (bad []rejected, err error) {
+	settings := clickhouse.Settings{"insert_deduplication_token": token, "insert_deduplicate": 1, "async_insert": 0}
+	if s.o.Cluster != "" {
+		settings["distributed_foreground_insert"] = 1
+		settings["insert_quorum"] = "auto"
+		settings["insert_quorum_parallel"] = 0
+	}
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(settings))
+	statement := "INSERT INTO " + t.name + " (" + strings.Join(columns(t.row), ", ") + ")"
+	for {
+		batch, err := s.conn.PrepareBatch(ctx, statement)
+		if err != nil {
+			return nil, fmt.Errorf("prepare insert: %w", err)
+		}
+		unfit := -1
+		for i, r := range rows {
+			if err := batch.AppendStruct(r); err != nil {
+				bad = append(bad, rejected{r, err.Error()})
+				unfit = i
+				break
+			}
+		}
+		if unfit < 0 {
+			if err := batch.Send(); err != nil {
+				return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
+			}
+			return bad, nil
+		}
+		// The driver has taken part of the row: begin again without it.
+		if err := batch.Close(); err != nil {
+			return nil, fmt.Errorf("give up an insert: %w", err)
+		}
+		rows = slices.Delete(slices.Clone(rows), unfit, unfit+1)
+	}
+}
+
+// dataErrors are the codes with which ClickHouse says that a value is wrong,
+// rather than that it cannot answer: of parsing, conversion, range and
+// constraints (src/Common/ErrorCodes.cpp).
+var dataErrors = []int32{
+	6,   // CANNOT_PARSE_TEXT
+	25,  // CANNOT_PARSE_ESCAPE_SEQUENCE
+	26,  // CANNOT_PARSE_QUOTED_STRING
+	27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+	32,  // ATTEMPT_TO_READ_AFTER_EOF
+	33,  // CANNOT_READ_ALL_DATA
+	38,  // CANNOT_PARSE_DATE
+	41,  // CANNOT_PARSE_DATETIME
+	53,  // TYPE_MISMATCH
+	69,  // ARGUMENT_OUT_OF_BOUND
+	70,  // CANNOT_CONVERT_TYPE
+	72,  // CANNOT_PARSE_NUMBER
+	117, // INCORRECT_DATA
+	131, // TOO_LARGE_STRING_SIZE
+	252, // TOO_MANY_PARTS, which also means: too many partitions in one block
+	321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+	349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+	376, // CANNOT_PARSE_UUID
+	407, // DECIMAL_OVERFLOW
+	469, // VIOLATED_CONSTRAINT
+	691, // UNKNOWN_ELEMENT_OF_ENUM
+}
+
+// refusesData tells a row at fault from a server in trouble.
+func refusesData(err error) bool {
+	var e *clickhouse.Exception
+	if !errors.As(err, &e) {
+		return false
+	}
+	if e.Code == 252 {
+		return strings.Contains(e.Message, "partitions")
+	}
+	return slices.Contains(dataErrors, e.Code)
+}
