@@ -9,10 +9,6 @@ export function setCookie(pair: string, domain: string): void {
 
 /** Expires a cookie for this host and each of its parents: a script cannot see which of them it was set for. */
 export function expireCookie(name: string): void {
-  const labels = location.hostname.split('.');
   setCookie(name + '=;max-age=0', '');
-  while (labels[0]) {
-    setCookie(name + '=;max-age=0', labels.join('.'));
-    labels.shift();
-  }
+  for (let domain = location.hostname; domain; domain = domain.replace(/^[^.]*.?/, '')) setCookie(name + '=;max-age=0', domain);
 }

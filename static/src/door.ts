@@ -14,7 +14,7 @@ export async function post(path: string, body: object): Promise<Response> {
     keepalive: true,
   });
   if (answer.redirected || /html/.test(answer.headers.get('content-type')!)) {
-    console.error(`sluice: ${base + path} got a redirect or HTML: let the web server pass ${base} on unchanged`);
+    console.error(`sluice: ${base}${path} got a redirect or HTML; pass ${base} on unchanged`);
     throw answer;
   }
   return answer;

@@ -33,8 +33,7 @@ export function sync(): void {
     } catch {
       // nothing kept, or storage is off
     }
-    const { kept } = memory;
-    now = kept && kept.expires > Date.now() ? kept.choice : '';
+    now = memory.kept?.expires! > Date.now() ? memory.kept!.choice : '';
   }
   if (now === raw) return;
   raw = now;

@@ -7,14 +7,19 @@ import { trusted } from './loader';
  * with `data-src`. A marked element waits for its purpose and for its service;
  * a script also for the script before it.
  */
-export async function activate(): Promise<void> {
+export const activate = (): unknown => (last = last.then(run));
+
+/** One run at a time, so that a later one does not overtake a script that is still loading. */
+let last = Promise.resolve();
+
+async function run(): Promise<void> {
   for (const marked of document.querySelectorAll<HTMLScriptElement>('[data-purpose],[data-service]')) {
     const { purpose, service, src } = marked.dataset;
     const choice = current();
     if (purpose && purpose !== 'essential' && !choice?.purposes.includes(purpose)) continue;
     if (service && !choice?.services.includes(service)) continue;
     if (marked.type === 'text/plain') {
-      await run(marked, src);
+      await insert(marked, src);
     } else if (src) {
       delete marked.dataset.src;
       marked.setAttribute('href' in marked ? 'href' : 'src', src);
@@ -23,7 +28,7 @@ export async function activate(): Promise<void> {
 }
 
 /** A script runs only when it is inserted, so a copy takes its place. Resolves once it has run, or failed. */
-function run(marked: HTMLScriptElement, src: string | undefined): Promise<unknown> {
+function insert(marked: HTMLScriptElement, src: string | undefined): Promise<unknown> {
   const script = document.createElement('script');
   for (const { name, value } of marked.attributes) script.setAttribute(name, value);
   script.removeAttribute('type');

@@ -17,7 +17,7 @@ import { startTracker } from './tracker/tracker';
 function ask(open?: boolean): void {
   const show = () => inner.show?.(open);
   if (inner.show) return show();
-  load(`${base}/b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
+  load(`${base}b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
 }
 
 const inner: Inner = Object.assign(memory, { ask, post, sync, forget, expireCookie });
@@ -28,7 +28,6 @@ async function start(): Promise<Choice | null> {
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown));
 
   api.track = startTracker(ask);
-  listen('sluice:change DOMContentLoaded', activate);
   listen('pageshow visibilitychange', sync);
   listen<MouseEvent>('click', (click) => {
     if (!(click.target as Element).closest?.('[data-sluice="choices"]')) return;
@@ -37,6 +36,8 @@ async function start(): Promise<Choice | null> {
   });
 
   sync();
+  activate();
+  listen('sluice:change DOMContentLoaded', activate);
   if (!current()) ask();
   return current();
 }

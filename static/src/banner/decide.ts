@@ -19,7 +19,7 @@ export async function decide(sluice: Sluice, data: BannerData, selection: Select
   if (sluice.consent && !covers(selection, sluice.consent)) inner.forget();
   clear(data, selection, inner);
   try {
-    const answer = await inner.post('/d', body);
+    const answer = await inner.post('d', body);
     if (answer.status === 409) return 'stale';
     if (answer.status !== 201) throw await answer.text();
     remember(sluice, data, selection, (await answer.json()) as Decided);

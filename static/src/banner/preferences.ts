@@ -20,10 +20,10 @@ export function switches({ purposes, texts: t, lang }: BannerData, choice: Choic
   const flip = (name: string, on: boolean) => ticked[on ? 'add' : 'delete'](name);
 
   function purpose({ name, title, description, required, services = [] }: Purpose): HTMLElement {
-    const own = h('input', { type: 'checkbox', id: name, 'aria-describedby': name + '-is', checked: required, disabled: required });
-    const inputs = services.map((s) =>
-      h('input', { type: 'checkbox', id: `${name}-${s.name}`, checked: required || ticked.has(s.name), disabled: required }),
-    );
+    const own = h('input', { type: 'checkbox', id: name, 'aria-describedby': name + '-is', disabled: required });
+    const inputs = required
+      ? []
+      : services.map((s) => h('input', { type: 'checkbox', id: `${name}-${s.name}`, checked: ticked.has(s.name) }));
     const summarise = () => {
       const on = inputs.filter((input) => input.checked).length;
       if (!inputs.length) return;
@@ -46,17 +46,17 @@ export function switches({ purposes, texts: t, lang }: BannerData, choice: Choic
       summarise();
     };
     if (inputs.length) summarise();
-    else if (!required) own.checked = ticked.has(name);
+    else own.checked = required || ticked.has(name);
     return h(
       'fieldset',
       {},
       h('label', {}, h('h3', {}, title), required && h('small', {}, t.required), own),
       h('p', { id: name + '-is' }, description),
-      ...services.map((s, i) => service(s, inputs[i]!)),
+      ...services.map((s, i) => service(s, inputs[i])),
     );
   }
 
-  function service(s: Service, input: HTMLElement): HTMLElement {
+  function service(s: Service, input: HTMLElement | undefined): HTMLElement {
     const facts = [s.provider, country(s.country, lang), s.transfer].filter(Boolean).join(' · ');
     return h(
       'div',

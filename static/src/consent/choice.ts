@@ -16,15 +16,15 @@ export interface Choice {
  * not asked yet. The Go side reads the same fixtures, consent/testdata/choice.json.
  */
 export function parseChoice(cookie: string): Choice | null {
-  const fields = /^1:([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/.exec(cookie);
-  if (!fields) return null;
-  const [, notice, purposes, services, time] = fields as unknown as [string, string, string, string, string];
   try {
+    const [, notice, purposes, services, time] = LAYOUT.exec(cookie) as unknown as [string, string, string, string, string];
     return { notice: decodeURIComponent(notice), purposes: names(purposes), services: names(services), time: +time };
   } catch {
-    return null; // a broken percent-escape
+    return null; // another layout, or a broken percent-escape
   }
 }
+
+const LAYOUT = /^1:([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/;
 
 /** Writes what parseChoice reads. */
 export const formatChoice = ({ notice, purposes, services, time }: Choice): string =>

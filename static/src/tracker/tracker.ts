@@ -50,7 +50,7 @@ export function startTracker(ask: () => void): Track {
   async function send(events: TrackedEvent[]): Promise<void> {
     if (!events[0]) return;
     try {
-      const answer = await post('/e', { sent: Date.now(), events });
+      const answer = await post('e', { sent: Date.now(), events });
       const dropped = answer.headers.get('sluice-dropped') ?? '';
       const stale = /stale_notice|expired|bad_token/.test(dropped);
       if (stale || /withdrawn/.test(dropped)) forget();

@@ -1,0 +1,523 @@
+package static_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestBrowserBeforeADecision(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	b.asked()
+	b.run(`(history.pushState(null, '', '?spa'), sluice.track('early'))`)
+	b.settle()
+
+	if got, want := d.paths(), []string{"GET /plain.html", "GET /_s/s.js", "GET /_s/b"}; !slices.Equal(got, want) {
+		t.Errorf("requests before a decision: %q, want %q", got, want)
+	}
+	stored := eval[[]any](b, `[document.cookie, localStorage.length, sessionStorage.length, sluice.consent]`)
+	if diff := cmp.Diff([]any{"", 0.0, 0.0, nil}, stored); diff != "" {
+		t.Errorf("cookies, storage and consent before a decision (-want +got):\n%s", diff)
+	}
+	if active := eval[string](b, `document.activeElement.localName`); active != "body" {
+		t.Errorf("the banner took the focus: it is on %s", active)
+	}
+	if first := eval[string](b, `document.body.firstElementChild.localName`); first != "sluice-choices" {
+		t.Errorf("the first element is %s, want the banner", first)
+	}
+}
+
+func TestBrowserReject(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Reject all", "section")
+	decision := d.wait("/_s/d", 1)
+	b.gone()
+	b.run(`history.pushState(null, '', '?spa')`)
+	b.settle()
+	b.visit("/plain.html?again")
+	b.until(`window.sluice?.consent`)
+	b.settle()
+
+	want := map[string]any{
+		"site": "127.0.0.1", "method": "reject_all", "notice": "2025-07", "lang": "en", "shown": d.banner["shown"],
+		"purposes": map[string]any{"analytics": false, "preference": false},
+		"services": map[string]any{"statistics": false, "google-analytics": false, "hotjar": false},
+	}
+	if diff := cmp.Diff(want, decision.Body); diff != "" {
+		t.Errorf("decision (-want +got):\n%s", diff)
+	}
+	wantPaths := []string{"GET /plain.html", "GET /_s/s.js", "GET /_s/b", "POST /_s/d", "GET /plain.html", "GET /_s/s.js"}
+	if got := d.paths(); !slices.Equal(got, wantPaths) {
+		t.Errorf("requests: %q, want %q: a refusal is remembered, and nothing else follows", got, wantPaths)
+	}
+	if got, want := eval[string](b, `document.cookie`), "sl_choice=1:2025-07:::1763934343"; got != want {
+		t.Errorf("cookies after a refusal: %q, want %q", got, want)
+	}
+}
+
+func TestBrowserAccept(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/spa.html")
+	b.asked()
+	b.click("Accept all", "section")
+	if got := d.wait("/_s/d", 1).Body; got["method"] != "accept_all" || granted(got["purposes"]) != "analytics+preference" {
+		t.Errorf("decision: %v", got)
+	}
+	first := d.wait("/_s/e", 1).Body
+	b.gone()
+	event := first["events"].([]any)[0].(map[string]any)
+	session := eval[string](b, `document.cookie.match(/sl_s=([^;]*)/)[1]`)
+	for name, want := range map[string]any{
+		"name": "pageview", "title": "Home", "url": d.URL + "/spa.html", "referrer": "", "session": session,
+	} {
+		if event[name] != want {
+			t.Errorf("first pageview: %s is %v, want %v", name, event[name], want)
+		}
+	}
+	if id, _ := event["id"].(string); len(id) < 8 || len(id) > 64 {
+		t.Errorf("first pageview: id %q", id)
+	}
+	if sent, ts := first["sent"].(float64), event["ts"].(float64); ts > sent {
+		t.Errorf("first pageview: measured at %v, after it was sent at %v", ts, sent)
+	}
+
+	b.run(`go('/spa/a', 'A')`)
+	second := d.wait("/_s/e", 2).Body["events"].([]any)
+	event = second[len(second)-1].(map[string]any)
+	if event["title"] != "A" || event["referrer"] != d.URL+"/spa.html" {
+		t.Errorf("second pageview: title %v, referrer %v", event["title"], event["referrer"])
+	}
+	b.run(`(history.replaceState(1, '', '/spa/a'), location.hash = 'part')`)
+	b.settle()
+	b.run(`sluice.track('signup', {plan: 'free'})`)
+	d.wait("/_s/e", 3)
+	want := []string{"pageview /spa.html", "pageview /spa/a", "signup /spa/a#part"}
+	if got := d.events(); !slices.Equal(got, want) {
+		t.Errorf("events: %q, want %q: the same address and its fragment count once", got, want)
+	}
+}
+
+func TestBrowserChoose(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Choose", "section")
+	b.until(`$('dialog')?.open`)
+	state := eval[map[string]bool](b, `Object.fromEntries($$('input').map((i) => [i.id, i.checked]))`)
+	want := map[string]bool{
+		"essential": true, "analytics": false, "analytics-statistics": false, "analytics-google-analytics": false,
+		"analytics-hotjar": false, "preference": false,
+	}
+	if diff := cmp.Diff(want, state); diff != "" {
+		t.Errorf("switches before a choice (-want +got):\n%s", diff)
+	}
+	b.run(`$('#analytics-statistics').click()`)
+	if !eval[bool](b, `$('#analytics').checked && $('#analytics').indeterminate`) {
+		t.Error("one of three services on: the purpose's switch is not in between")
+	}
+	b.click("Save", "dialog")
+	got := d.wait("/_s/d", 1).Body
+	b.gone()
+	if got["method"] != "custom" || granted(got["purposes"]) != "analytics" || granted(got["services"]) != "statistics" {
+		t.Errorf("decision: %v", got)
+	}
+	d.wait("/_s/e", 1)
+
+	b.run(`document.querySelector('#choices').click()`)
+	b.until(`$('dialog')?.open`)
+	if !eval[bool](b, `$('#analytics-statistics').checked && !$('#analytics-hotjar').checked`) {
+		t.Error("reopened preferences do not show the choice")
+	}
+	b.run(`$('dialog').dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'})), $('dialog').close()`)
+	b.gone()
+	if n := len(slices.DeleteFunc(d.paths(), func(p string) bool { return p != "POST /_s/d" })); n != 1 {
+		t.Errorf("%d decisions; leaving the preferences is none", n)
+	}
+}
+
+func TestBrowserWithdraw(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	release := make(chan struct{})
+	d.decide = func(_ http.ResponseWriter, n int) bool {
+		if n == 2 {
+			<-release
+		}
+		return false
+	}
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	b.gone()
+	b.run(`(document.cookie = '_hjSession_1=x', document.cookie = 'cart=full', sluice.open())`)
+	b.until(`$('dialog')?.open`)
+	b.click("Reject all", "dialog")
+	got := d.wait("/_s/d", 2).Body
+	d.forget()
+	b.run(`(sluice.track('late'), history.pushState(null, '', '?late'))`) // the answer is still out
+	b.settle()
+	if cookies := eval[string](b, `document.cookie`); cookies != "cart=full" {
+		t.Errorf("cookies while the withdrawal is under way: %q, want cart=full alone", cookies)
+	}
+	close(release)
+	b.gone()
+	b.run(`sluice.track('later')`)
+	b.settle()
+
+	if got["method"] != "withdraw" || granted(got["purposes"]) != "" || granted(got["services"]) != "" {
+		t.Errorf("decision: %v", got)
+	}
+	if got := d.paths(); len(got) > 0 {
+		t.Errorf("requests after the withdrawal was asked for: %q", got)
+	}
+	if got, want := eval[string](b, `document.cookie`), "cart=full; sl_choice=1:2025-07:::1763934343"; got != want {
+		t.Errorf("cookies after the withdrawal: %q, want %q", got, want)
+	}
+}
+
+func TestBrowserSecondTab(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	one := d.open("/plain.html")
+	two := d.open("/plain.html", one)
+	one.asked()
+	two.asked()
+	one.click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	two.run(`document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))`)
+	two.gone() // decided beside it
+	d.wait("/_s/e", 2)
+	one.run(`sluice.open()`)
+	one.until(`$('dialog')?.open`)
+	one.click("Reject all", "dialog")
+	one.gone()
+	d.forget()
+	two.run(`sluice.track('late')`)
+	two.settle()
+	if got := d.paths(); len(got) > 0 {
+		t.Errorf("the other tab sent %q after the withdrawal", got)
+	}
+}
+
+func TestBrowserStrictPolicy(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/csp.html")
+	b.asked()
+	b.click("Choose", "section")
+	b.until(`$('dialog')?.open`)
+	b.click("Accept all", "dialog")
+	d.wait("/_s/e", 1)
+	d.wait("/frame.html", 1)
+	b.gone()
+	if i := slices.Index(d.paths(), "POST /csp"); i >= 0 {
+		t.Errorf("the policy was violated: %v", d.hits[i].Body)
+	}
+	b.run(`document.body.setAttribute('style', 'color: red')`)
+	d.wait("/csp", 1) // a violation would have been reported
+}
+
+// TestBrowserEquals is the promise that accept and reject are equals, on a calm
+// page and on one whose style reaches for everything.
+func TestBrowserEquals(t *testing.T) {
+	t.Parallel()
+	const style = `(label, within) => {
+		const { width, height } = button(label, within).getBoundingClientRect();
+		const style = getComputedStyle(button(label, within));
+		const round = (value) => String(value).replace(/[\d.]+px/g, (px) => Math.round(parseFloat(px) * 10) / 10 + 'px'); // tracks differ by 1/64 px
+		return { px: Math.round(height), across: Math.round(width),
+			...Object.fromEntries([...style].map((name) => [name, round(style[name])])) };
+	}`
+	looks := map[string]map[string]any{}
+	for _, path := range []string{"/plain.html", "/hostile.html"} {
+		d := newDoor(t)
+		b := d.open(path)
+		b.asked()
+		b.run(`Promise.all($('section').getAnimations().map((a) => a.finished))`)
+		for _, within := range []string{"section", "dialog"} {
+			if within == "dialog" {
+				b.click("Choose", "section")
+				b.until(`$('dialog')?.open`)
+				b.run(`Promise.all($('dialog').getAnimations().map((a) => a.finished))`)
+			}
+			accept := eval[map[string]any](b, `(`+style+`)('Accept all', '`+within+`')`)
+			reject := eval[map[string]any](b, `(`+style+`)('Reject all', '`+within+`')`)
+			if diff := cmp.Diff(accept, reject, ignorePlace); diff != "" {
+				t.Errorf("%s, %s: accept and reject look different (-accept +reject):\n%s", path, within, diff)
+			}
+			if height := accept["px"].(float64); height < 24 {
+				t.Errorf("%s, %s: a button is %v px high, want 24 at least", path, within, height)
+			}
+			looks[path+within] = accept
+			hit := eval[bool](b, `(({x, y, width, height}) => document.elementFromPoint(x + width / 2, y + height / 2) ===
+				document.querySelector('sluice-choices'))(button('Reject all', '`+within+`').getBoundingClientRect())`)
+			if !hit {
+				t.Errorf("%s, %s: the button is covered", path, within)
+			}
+		}
+	}
+	for _, within := range []string{"section", "dialog"} {
+		if diff := cmp.Diff(looks["/plain.html"+within], looks["/hostile.html"+within]); diff != "" {
+			t.Errorf("%s: the page's style reaches the banner (-plain +hostile):\n%s", within, diff)
+		}
+	}
+}
+
+// ignorePlace leaves out what tells where a button is, not how it looks.
+var ignorePlace = cmp.FilterPath(func(p cmp.Path) bool {
+	return strings.HasPrefix(p.Last().String(), `["inset`) || strings.Contains(p.Last().String(), "origin")
+}, cmp.Ignore())
+
+func TestBrowserPutBack(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/spa.html")
+	b.asked()
+	b.run(`(document.querySelector('sluice-choices').remove(), 1)`)
+	b.asked()
+	b.run(`go('/spa/a', 'A')`) // renders a new body
+	b.asked()
+	b.run(`document.body.textContent = ''`)
+	b.asked()
+}
+
+func TestBrowserCookiesStripped(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.stripCookies = true
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Accept all", "section")
+	if got := d.wait("/_s/e", 1).Body["token"]; got != "token-analytics+preference" {
+		t.Errorf("token of the first event: %v", got)
+	}
+	b.gone()
+	if !b.said("Let the web server pass Set-Cookie on") {
+		t.Errorf("the console does not tell how to mend it: %q", b.console)
+	}
+	b.visit("/plain.html?again")
+	if got := d.wait("/_s/e", 2).Body["token"]; got != "token-analytics+preference" {
+		t.Errorf("token after a reload: %v", got)
+	}
+	b.run(`sluice.open()`)
+	b.until(`$('dialog')?.open`)
+	b.click("Reject all", "dialog")
+	if got := d.wait("/_s/d", 2).Body; got["token"] != "token-analytics+preference" || got["method"] != "withdraw" {
+		t.Errorf("withdrawal: %v", got)
+	}
+	b.gone()
+	d.forget()
+	b.visit("/plain.html?after")
+	b.until(`window.sluice?.consent`)
+	b.run(`sluice.track('late')`)
+	b.settle()
+	if got, want := d.paths(), []string{"GET /plain.html", "GET /_s/s.js"}; !slices.Equal(got, want) {
+		t.Errorf("requests after the withdrawal: %q, want %q", got, want)
+	}
+}
+
+func TestBrowserDecisionFails(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		name    string
+		answer  http.HandlerFunc
+		console string
+	}{
+		{"unavailable", func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "spool full", http.StatusServiceUnavailable)
+		}, "spool full"},
+		{"redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/plain.html", http.StatusFound) }, "/_s/ on unchanged"},
+		{"HTML", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		}, "/_s/ on unchanged"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t)
+			d.decide = func(w http.ResponseWriter, n int) bool {
+				if n > 1 {
+					return false
+				}
+				c.answer(w, &http.Request{Method: http.MethodPost, URL: mustParse(d.URL + "/_s/d")})
+				return true
+			}
+			b := d.open("/plain.html")
+			b.asked()
+			b.click("Accept all", "section")
+			b.until(`$('section [role=status]').textContent`)
+			if !b.said(c.console) {
+				t.Errorf("console: %q, want %q", b.console, c.console)
+			}
+			if slices.Contains(d.paths(), "POST /_s/e") {
+				t.Error("events were sent without a decision")
+			}
+			b.click("Accept all", "section") // again, and now it works
+			d.wait("/_s/e", 1)
+			b.gone()
+		})
+	}
+}
+
+func TestBrowserStaleNotice(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.decide = func(w http.ResponseWriter, n int) bool {
+		if n == 1 {
+			http.Error(w, "old", http.StatusConflict)
+		}
+		return n == 1
+	}
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Accept all", "section")
+	d.wait("/_s/b", 2)
+	b.asked()
+	d.set(func(d *door) { d.dropped = "stale_notice" })
+	b.click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	b.asked() // the server says that the notice changed: asked again
+	if got := eval[string](b, `document.cookie`); got != "" {
+		t.Errorf("cookies: %q, want none", got)
+	}
+}
+
+func TestBrowserWithdrawnElsewhere(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.dropped = "withdrawn"
+	b := d.open("/plain.html")
+	b.asked()
+	b.click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	b.until(`!sluice.consent`)
+	if got := eval[string](b, `document.cookie`); got != "" {
+		t.Errorf("cookies: %q, want none", got)
+	}
+}
+
+func TestBrowserMarked(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/marked.html")
+	b.asked()
+	if got := eval[[]string](b, `ran`); !slices.Equal(got, []string{"essential"}) {
+		t.Errorf("before a decision ran %q, want the essential one alone", got)
+	}
+	b.click("Choose", "section")
+	b.until(`$('dialog')?.open`)
+	b.run(`($('#analytics-statistics').click(), button('Save', 'dialog').click())`)
+	d.wait("/frame.html", 1)
+	if got, want := eval[[]string](b, `ran`), []string{"essential", "from file", "inline after 2"}; !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+	if slices.Contains(d.paths(), "GET /pixel.gif") {
+		t.Error("an image of a purpose that was not granted was loaded")
+	}
+}
+
+func TestBrowserLanguages(t *testing.T) {
+	t.Parallel()
+	for lang, labels := range map[string][]string{
+		"en": {"Reject all", "Accept all", "Choose"},
+		"de": {"Alle ablehnen", "Alle akzeptieren", "Auswählen"},
+	} {
+		d := newDoor(t)
+		d.banner["lang"] = lang
+		b := d.open("/plain.html")
+		b.asked()
+		if diff := cmp.Diff(labels, eval[[]string](b, `$$('section button').map((b) => b.textContent)`)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", lang, diff)
+		}
+	}
+}
+
+// TestBannerData keeps the typical banner that the budget is measured with in
+// step with what the TypeScript calls BannerData.
+func TestBannerData(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("testdata/banner.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data map[string]any
+	if err := json.Unmarshal(content, &data); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"site", "base", "lang", "dir", "notice", "controller", "purposes", "texts", "shown", "layout", "theme", "close_button", "days"} {
+		if _, ok := data[name]; !ok {
+			t.Errorf("testdata/banner.json has no %s", name)
+		}
+	}
+}
+
+// TestBrowserGlobalPrivacyControl: no banner under the signal. What is opened by
+// hand says that it is honoured, and leaves other companies off.
+func TestBrowserGlobalPrivacyControl(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/frame.html")
+	headers := network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}}
+	if _, err := chromedp.Call(b.ctx, network.SetExtraHTTPHeaders, headers); err != nil {
+		t.Fatal(err)
+	}
+	signal := page.AddScriptToEvaluateOnNewDocumentParams{Source: `navigator.globalPrivacyControl = true`}
+	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, signal); err != nil {
+		t.Fatal(err)
+	}
+	b.visit("/plain.html")
+	d.wait("/_s/b", 1)
+	b.settle()
+	if n := eval[int](b, `document.querySelectorAll('sluice-choices').length`); n != 0 {
+		t.Error("a banner was shown under the signal")
+	}
+	b.run(`sluice.open()`)
+	b.until(`$('dialog')?.open && $('dialog').textContent.includes('Global Privacy Control')`)
+	b.run(`$('#analytics').click()`)
+	if !eval[bool](b, `$('#analytics-statistics').checked && !$('#analytics-hotjar').checked`) {
+		t.Error("the purpose's switch did not leave other companies off")
+	}
+	b.click("Accept all", "dialog")
+	got := d.wait("/_s/d", 1).Body
+	if granted(got["purposes"]) != "analytics+preference" || granted(got["services"]) != "statistics" {
+		t.Errorf("decision: %v", got)
+	}
+}
+
+func TestBrowserEngagement(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	if _, err := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
+		t.Fatal(err)
+	}
+	b.asked()
+	b.click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	b.run(`new Promise((done) => setTimeout(done, 700))`) // the visitor reads
+	b.visit("/frame.html")
+	event := d.wait("/_s/e", 2).Body["events"].([]any)[0].(map[string]any)
+	if event["name"] != "engagement" || event["url"] != d.URL+"/plain.html" {
+		t.Errorf("on leaving: %v, want engagement with the page left", event)
+	}
+	if ms, _ := event["engagement_ms"].(float64); ms < 600 || ms > 15_000 || ms != float64(int(ms)) {
+		t.Errorf("engagement: %v ms, want the 700 read", event["engagement_ms"])
+	}
+}

@@ -1,0 +1,240 @@
+package static_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/static"
+)
+
+// strict is the policy that csp.html is served with.
+const strict = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; " +
+	"require-trusted-types-for 'script'; trusted-types sluice; report-uri /csp"
+
+// A hit is a request that the fake site received.
+type hit struct {
+	Method, Path, Query string
+	Body                map[string]any // of a POST, as JSON
+}
+
+// door is a site with Sluice mounted at /_s, as little of it as the browser
+// needs: it says yes to everything, unless told otherwise.
+type door struct {
+	*httptest.Server
+	t *testing.T
+
+	mu     sync.Mutex
+	hits   []hit
+	more   chan struct{} // closed and replaced on every hit
+	banner map[string]any
+
+	// decide answers a decision before the door would; true: it has.
+	decide func(w http.ResponseWriter, n int) bool
+	// stripCookies is a CDN that keeps Set-Cookie to itself.
+	stripCookies bool
+	// dropped is said of every event.
+	dropped   string
+	decisions int
+}
+
+func newDoor(t *testing.T) *door {
+	t.Helper()
+	content, err := os.ReadFile("testdata/banner.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &door{t: t, more: make(chan struct{})}
+	if err := json.Unmarshal(content, &d.banner); err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /_s/s.js", static.Script())
+	mux.HandleFunc("GET /_s/b", d.serveBanner)
+	mux.HandleFunc("POST /_s/d", d.postDecision)
+	mux.HandleFunc("POST /_s/e", d.postEvents)
+	mux.HandleFunc("POST /csp", func(http.ResponseWriter, *http.Request) {})
+	pages := http.FileServer(http.Dir("testdata"))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/csp.html" {
+			w.Header().Set("Content-Security-Policy", strict)
+		}
+		pages.ServeHTTP(w, r)
+	})
+	d.Server = httptest.NewServer(d.record(mux))
+	t.Cleanup(d.Close)
+	return d
+}
+
+// record notes every request but the browser's own for an icon.
+func (d *door) record(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/favicon.ico" {
+			http.NotFound(w, r)
+			return
+		}
+		h := hit{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
+		if body, err := io.ReadAll(r.Body); err == nil && len(body) > 0 {
+			if err := json.Unmarshal(body, &h.Body); err != nil {
+				d.t.Errorf("%s %s: body is not JSON: %q", h.Method, h.Path, body)
+			}
+		}
+		d.mu.Lock()
+		d.hits = append(d.hits, h)
+		close(d.more)
+		d.more = make(chan struct{})
+		d.mu.Unlock()
+		// postDecision reads what record has read.
+		next.ServeHTTP(w, r.WithContext(withHit(r.Context(), h)))
+	})
+}
+
+func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	data, err := json.Marshal(d.banner)
+	if err != nil {
+		d.t.Error(err)
+	}
+	banner, err := static.ComposeBanner(data)
+	if err != nil {
+		d.t.Error(err)
+	}
+	banner.ServeHTTP(w, r)
+}
+
+func (d *door) postDecision(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	d.decisions++
+	n, answer, strip := d.decisions, d.decide, d.stripCookies
+	d.mu.Unlock()
+	if answer != nil && answer(w, n) {
+		return
+	}
+	body := hitOf(r.Context()).Body
+	token := ""
+	if granted(body["purposes"]) != "" {
+		token = "token-" + granted(body["purposes"])
+	}
+	if !strip {
+		http.SetCookie(w, &http.Cookie{
+			Name: "sl_choice", Path: "/", MaxAge: 3600, SameSite: http.SameSiteLaxMode,
+			Value: "1:2025-07:" + granted(body["purposes"]) + ":" + granted(body["services"]) + ":1763934343",
+		})
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusCreated)
+	answerJSON(d.t, w, map[string]any{"token": token, "expires": time.Now().Add(time.Hour).Format(time.RFC3339)})
+}
+
+func (d *door) postEvents(w http.ResponseWriter, _ *http.Request) {
+	d.mu.Lock()
+	dropped := d.dropped
+	d.mu.Unlock()
+	if dropped != "" {
+		w.Header().Set("Sluice-Dropped", dropped)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusAccepted)
+	answerJSON(d.t, w, map[string]any{"accepted": 1, "dropped": []any{}})
+}
+
+// set changes how the door answers.
+func (d *door) set(change func(*door)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change(d)
+}
+
+// paths lists what was asked for so far, in order.
+func (d *door) paths() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for _, h := range d.hits {
+		out = append(out, h.Method+" "+h.Path)
+	}
+	return out
+}
+
+// forget empties the list.
+func (d *door) forget() { d.set(func(d *door) { d.hits = nil }) }
+
+// wait returns the nth request (from 1) with this path, once it is there.
+func (d *door) wait(path string, nth int) hit {
+	d.t.Helper()
+	timeout := time.After(patience)
+	for {
+		d.mu.Lock()
+		more, count := d.more, 0
+		for _, h := range d.hits {
+			if h.Path != path {
+				continue
+			}
+			if count++; count == nth {
+				d.mu.Unlock()
+				return h
+			}
+		}
+		d.mu.Unlock()
+		select {
+		case <-more:
+		case <-timeout:
+			d.t.Fatalf("request %d for %s did not come; there were %q", nth, path, d.paths())
+		}
+	}
+}
+
+// events returns name and path of every event received, in order.
+func (d *door) events() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var out []string
+	for _, h := range d.hits {
+		list, _ := h.Body["events"].([]any)
+		for _, e := range list {
+			event := e.(map[string]any)
+			if event["name"] != "engagement" { // comes by the clock, and is tested for itself
+				out = append(out, event["name"].(string)+" "+strings.TrimPrefix(event["url"].(string), d.URL))
+			}
+		}
+	}
+	return out
+}
+
+// granted joins the names that a decision's map says yes to.
+func granted(m any) string {
+	var names []string
+	named, _ := m.(map[string]any)
+	for name, yes := range named {
+		if yes == true {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, "+")
+}
+
+func answerJSON(t *testing.T, w io.Writer, v any) {
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		t.Log(err) // the browser may be gone
+	}
+}
+
+func mustParse(raw string) *url.URL {
+	u, err := url.Parse(raw)
+	if err != nil {
+		panic(err)
+	}
+	return u
+}

@@ -1,0 +1,214 @@
+package static
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestServeHTTP(t *testing.T) {
+	t.Parallel()
+	asset := newAsset("s.js", []byte(strings.Repeat("const a = 1;\n", 50)), "no-cache")
+	cases := []struct {
+		name     string
+		header   http.Header
+		encoding string
+		status   int
+	}{
+		{"nothing accepted", http.Header{}, "", 200},
+		{"both", http.Header{"Accept-Encoding": {"gzip, deflate, br, zstd"}}, "br", 200},
+		{"gzip alone", http.Header{"Accept-Encoding": {"gzip"}}, "gzip", 200},
+		{"brotli refused", http.Header{"Accept-Encoding": {"br;q=0, gzip;q=0.5"}}, "gzip", 200},
+		{"weights", http.Header{"Accept-Encoding": {"BR; q=0.001"}}, "br", 200},
+		{"over two lines", http.Header{"Accept-Encoding": {"gzip", "br"}}, "br", 200},
+		{"a name that only begins alike", http.Header{"Accept-Encoding": {"brotli"}}, "", 200},
+		{"a weight that is none", http.Header{"Accept-Encoding": {"gzip;q=x"}}, "", 200},
+		{"known already", http.Header{"If-None-Match": {asset.ETag}, "Accept-Encoding": {"br"}}, "", 304},
+		{"known, strongly written", http.Header{"If-None-Match": {`"x", ` + strings.TrimPrefix(asset.ETag, "W/")}}, "", 304},
+		{"known by another content", http.Header{"If-None-Match": {`W/"x"`}}, "", 200},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/_s/s.js", nil)
+			r.Header = c.header
+			asset.ServeHTTP(w, r)
+			got := w.Result()
+			if got.StatusCode != c.status || got.Header.Get("Content-Encoding") != c.encoding {
+				t.Fatalf("status %d, encoding %q, want %d, %q", got.StatusCode, got.Header.Get("Content-Encoding"), c.status, c.encoding)
+			}
+			want := http.Header{"Etag": {asset.ETag}, "Vary": {"Accept-Encoding"}, "Cache-Control": {"no-cache"}, "X-Content-Type-Options": {"nosniff"}}
+			for name := range want {
+				if diff := cmp.Diff(want[name], got.Header[name]); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+			if c.status == 200 {
+				if body := decode(t, c.encoding, got.Body); !bytes.Equal(body, asset.Body) {
+					t.Errorf("body: %q", body)
+				}
+			}
+		})
+	}
+}
+
+func decode(t *testing.T, encoding string, r io.Reader) []byte {
+	t.Helper()
+	switch encoding {
+	case "br":
+		r = brotli.NewReader(r)
+	case "gzip":
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = z
+	}
+	body, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
+}
+
+func TestComposeBanner(t *testing.T) {
+	t.Parallel()
+	data := map[string]any{
+		"lang":  "de-AT",
+		"texts": map[string]string{"title": "</script><script>alert(1)//\u2028", "own": "kept", "purpose.analytics.title": "for the caller"},
+		"shown": "abc",
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As a caller may write it who does not escape.
+	raw = bytes.ReplaceAll(raw, []byte(`\u003c`), []byte("<"))
+	banner, err := ComposeBanner(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(banner.Body, []byte("</script")) || bytes.ContainsRune(banner.Body, '\u2028') {
+		t.Error("text from the data can end the script")
+	}
+	if bytes.Contains(banner.Body, []byte(placeholder)) {
+		t.Error("the placeholder is still there")
+	}
+	for _, want := range []string{`"own":"kept"`, `"accept":"Alle akzeptieren"`, `"shown":"abc"`} {
+		if !bytes.Contains(banner.Body, []byte(want)) {
+			t.Errorf("composed banner has no %s", want)
+		}
+	}
+	if bytes.Contains(banner.Body, []byte("for the caller")) {
+		t.Error("a text that is not the banner's went to the browser")
+	}
+	if got := decode(t, "br", bytes.NewReader(banner.Brotli)); !bytes.Equal(got, banner.Body) {
+		t.Error("brotli does not decode to the body")
+	}
+}
+
+func TestComposeBannerRefuses(t *testing.T) {
+	t.Parallel()
+	for name, data := range map[string]string{
+		"not JSON": `{`, "not an object": `[]`, "no language": `{}`, "texts of another shape": `{"lang":"en","texts":[1]}`,
+	} {
+		if _, err := ComposeBanner([]byte(data)); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	english, ok := Texts("en")
+	if !ok {
+		t.Fatal("no English")
+	}
+	names := func(texts map[string]string) (out []string) {
+		for name := range texts {
+			out = append(out, name)
+		}
+		slices.Sort(out)
+		return out
+	}
+	for _, lang := range Languages() {
+		texts, _ := Texts(lang)
+		if diff := cmp.Diff(names(english), names(texts)); diff != "" {
+			t.Errorf("%s has not the texts that English has (-en +%s):\n%s", lang, lang, diff)
+		}
+		for name, text := range texts {
+			for _, part := range []string{"{controller}", "{date}"} {
+				if strings.Contains(english[name], part) != strings.Contains(text, part) {
+					t.Errorf("%s: %s: %s is here or there alone", lang, name, part)
+				}
+			}
+			if strings.TrimSpace(text) == "" {
+				t.Errorf("%s: %s is empty", lang, name)
+			}
+		}
+	}
+	english["accept"] = "changed"
+	if again, _ := Texts("en"); again["accept"] != "Accept all" {
+		t.Error("Texts hands out its own map")
+	}
+	if _, ok := Texts("tlh"); ok {
+		t.Error("there are texts for a language without any")
+	}
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string]string{
+		"de": "de", "de-AT": "de", "gsw": "de", "en-GB": "en", "fr": "en", "fr, de;q=0.8, en;q=0.5": "de",
+		"": "en", "*": "en", "not a language, at all": "en", "\x00": "en",
+	} {
+		if got := Match(asked); got != want {
+			t.Errorf("Match(%q) = %q, want %q", asked, got, want)
+		}
+	}
+}
+
+func TestFile(t *testing.T) {
+	t.Parallel()
+	entries, err := os.ReadDir("dist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		path := Path(name)
+		asset, ok := File(path)
+		if doors := name == scriptName || name == bannerName; ok == doors {
+			t.Errorf("File(%q): %v; the script and the banner have doors of their own, the others have not", path, ok)
+		}
+		if ok && (asset.CacheControl != "public, max-age=31536000, immutable" || asset.Name != path) {
+			t.Errorf("File(%q): %q, cached %q", path, asset.Name, asset.CacheControl)
+		}
+	}
+	for _, name := range []string{"", "s.js", "dashboard.js", "../static.go", "dashboard.0000000000000000.js"} {
+		if _, ok := File(name); ok {
+			t.Errorf("File(%q) is there", name)
+		}
+	}
+	if got := Path("missing.js"); got != "" {
+		t.Errorf("Path of a missing file: %q", got)
+	}
+}
+
+func TestScript(t *testing.T) {
+	t.Parallel()
+	s := Script()
+	if s.Type != "text/javascript; charset=utf-8" || s.CacheControl != "no-cache" || len(s.Body) == 0 {
+		t.Errorf("script: %s, %s, %d bytes", s.Type, s.CacheControl, len(s.Body))
+	}
+}
