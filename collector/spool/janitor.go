@@ -1,0 +1,247 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+const (
+	nextName = "next.tmp" // being filled, or filled and waiting
+	newName  = "new.tmp"  // made in a hurry when none waits
+
+	zeroChunk = 1 << 20
+)
+
+// preparedFile is a file full of zeros, synced, that will be a segment.
+type preparedFile struct {
+	file file
+	name string
+	size int64
+}
+
+// janitor works behind the committer's back: it removes delivered segments and
+// fills the next one with zeros.
+func (s *Spool) janitor() {
+	s.prepare()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.kick:
+			s.reap()
+			s.prepare()
+		}
+	}
+}
+
+func (s *Spool) wakeJanitor() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// prepare makes the next segment's file, if none waits and there is room. It
+// then also is the reserve that a full disk cannot take away.
+func (s *Spool) prepare() {
+	s.mu.Lock()
+	size := s.nextSize
+	wanted := s.prepared == nil && s.stats.bytes+size <= s.o.MaxBytes
+	s.mu.Unlock()
+	if !wanted {
+		return
+	}
+	f, err := s.disk.create(nextName)
+	if err != nil {
+		s.log.Warn("next segment cannot be prepared", "err", err)
+		return
+	}
+	if err := s.fill(f, size); err != nil {
+		s.log.Warn("next segment cannot be prepared", "err", errors.Join(err, f.Close(), s.disk.remove(nextName)))
+		return
+	}
+	s.mu.Lock()
+	s.prepared = &preparedFile{f, nextName, size}
+	s.stats.bytes += size
+	s.mu.Unlock()
+}
+
+// fill writes zeros and syncs them piece by piece, so that the committer's
+// fsyncs never queue behind a whole segment.
+func (s *Spool) fill(f file, size int64) error {
+	zeros := make([]byte, min(zeroChunk, size))
+	for off := int64(0); off < size; off += zeroChunk {
+		if s.ctx.Err() != nil {
+			return ErrClosed
+		}
+		if _, err := f.WriteAt(zeros[:min(zeroChunk, size-off)], off); err != nil {
+			return err
+		}
+		if err := f.sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// startSegment turns the prepared file into the segment with this base; without
+// one it starts with an empty file, which is slower to sync but there at once.
+// Header, name and directory are durable before it returns.
+func (s *Spool) startSegment(base uint64, head []byte) (seg *segment, f file, capacity int64, err error) {
+	p := s.takePrepared()
+	if p == nil {
+		f, err := s.disk.create(newName)
+		if err != nil {
+			return nil, nil, 0, err
+		}
+		p = &preparedFile{file: f, name: newName}
+	}
+	seg = &segment{base: base, name: segmentName(base), salt: newSalt(), size: max(p.size, segmentHead), end: segmentHead, next: base}
+	_, err = p.file.WriteAt(header{base, seg.salt, s.id, head}.encode(), 0)
+	if err == nil {
+		err = p.file.sync()
+	}
+	if err == nil {
+		err = s.disk.rename(p.name, seg.name)
+	}
+	if err != nil {
+		s.dropped(p.size)
+		return nil, nil, 0, errors.Join(err, p.file.Close(), s.disk.remove(p.name))
+	}
+	if err := s.disk.syncDir("."); err != nil {
+		// The name may or may not survive. The next attempt has the same base and
+		// replaces the file.
+		s.dropped(p.size)
+		return nil, nil, 0, errors.Join(fmt.Errorf("sync directory: %w", err), p.file.Close())
+	}
+	capacity = p.size
+	if capacity == 0 {
+		capacity = s.o.SegmentBytes
+	}
+	s.adopt(seg, p.size)
+	return seg, p.file, capacity, nil
+}
+
+func (s *Spool) takePrepared() *preparedFile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.prepared
+	s.prepared = nil
+	return p
+}
+
+// dropped accounts for a prepared file that did not become a segment.
+func (s *Spool) dropped(size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.bytes -= size
+}
+
+// adopt lists a new segment. One with the same base was left without a record
+// by a crash or a failed write, and the new file has just taken its name.
+func (s *Spool) adopt(seg *segment, counted int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.bytes += seg.size - counted
+	if n := len(s.segments); n > 0 {
+		last := s.segments[n-1]
+		if used := last.end; used > last.size/2 {
+			s.nextSize = min(2*s.nextSize, s.o.SegmentBytes)
+		} else if s.nextSize > minSegment {
+			s.nextSize = max(minSegment, s.nextSize/2)
+		}
+		if last.base == seg.base {
+			s.segments = s.segments[:n-1]
+			s.stats.bytes -= last.size
+		}
+	}
+	s.segments = append(s.segments, seg)
+	s.wakeJanitor()
+}
+
+// reap removes segments that nobody needs any more. Positions of consumers are
+// on disk before they are counted here.
+func (s *Spool) reap() {
+	s.mu.Lock()
+	pin := s.pinned()
+	var done []*segment
+	for len(s.segments) > 1 && s.segments[1].base <= pin {
+		done = append(done, s.segments[0])
+		s.stats.bytes -= s.segments[0].size
+		s.segments = s.segments[1:]
+	}
+	s.mu.Unlock()
+
+	for _, seg := range done {
+		remove := s.disk.remove
+		if seg.damaged {
+			remove = s.quarantineFile
+		}
+		if err := remove(seg.name); err != nil {
+			s.log.Warn("delivered segment cannot be removed", "segment", seg.name, "err", err)
+		}
+	}
+}
+
+// pinned returns the first seq that somebody still needs: everything while
+// nobody has said so. The caller holds mu.
+func (s *Spool) pinned() uint64 {
+	if len(s.consumers) == 0 && len(s.retained) == 0 {
+		return 0
+	}
+	pin := uint64(math.MaxUint64)
+	for _, c := range s.consumers {
+		pin = min(pin, c.next)
+	}
+	for _, seq := range s.retained {
+		pin = min(pin, seq+1)
+	}
+	return pin
+}
+
+// reserve makes room for a segment to grow to size, or answers ErrFull.
+func (s *Spool) reserve(seg *segment, size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	grow := size - seg.size
+	if grow <= 0 {
+		return nil
+	}
+	if s.stats.bytes+grow > s.o.MaxBytes {
+		return fmt.Errorf("%w: %d of %d bytes", ErrFull, s.stats.bytes, s.o.MaxBytes)
+	}
+	s.stats.bytes += grow
+	seg.size = size
+	return nil
+}
+
+// grown accounts for a footer behind the prepared part.
+func (s *Spool) grown(seg *segment, size int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if grow := size - seg.size; grow > 0 {
+		s.stats.bytes += grow
+		seg.size = size
+	}
+}
+
+// publish makes a synced frame visible to readers.
+func (s *Spool) publish(seg *segment, end int64, next uint64, took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seg.end, seg.next = end, next
+	s.stats.frame(took)
+	s.committed = next - 1
+	for _, c := range s.consumers {
+		c.tell(s.committed)
+	}
+}
+
+// holdsRecords tells whether the newest segment has a record.
+func (s *Spool) holdsRecords() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.segments) > 0 && s.committed >= s.segments[len(s.segments)-1].base
+}
