@@ -1,0 +1,33 @@
+package collector
+
+import (
+	"math"
+	"time"
+)
+
+// maxAge is how old an event may be: GA4 attributes nothing later to its
+// session, and a clock that is further off is not a clock.
+const maxAge = 24 * time.Hour
+
+// eventTime returns when an event counts as having happened (design, section
+// 6). ts and sent are the client's clock in Unix ms; nil: not sent. With both,
+// only their difference counts, so a clock that is a week off does no harm.
+// What seems to come from the future happened now. ok is false for an event
+// older than maxAge, or at no time at all.
+func eventTime(received time.Time, ts, sent *float64) (at time.Time, ok bool) {
+	if ts == nil {
+		return received, true
+	}
+	now := float64(received.UnixMilli())
+	if sent != nil {
+		now = *sent
+	}
+	age := math.Round(now - *ts)
+	if !(age <= float64(maxAge.Milliseconds())) { // also not a number
+		return time.Time{}, false
+	}
+	if age <= 0 {
+		return received, true
+	}
+	return received.Add(-time.Duration(age) * time.Millisecond), true
+}

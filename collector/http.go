@@ -1,0 +1,223 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sluice/collector/enrich"
+	"sluice/consent"
+)
+
+// DroppedHeader names the reasons for which events of a request were dropped,
+// for whoever embeds the script and looks at the network panel.
+const DroppedHeader = "Sluice-Dropped"
+
+// Counter counts without waiting for the disk.
+type Counter interface {
+	Count(c consent.Count)
+}
+
+// Options are what the doors need. Ledger, Appender, Counter, ClientIP and
+// ClientIDKey are required.
+type Options struct {
+	Ledger   *consent.Ledger
+	Appender Appender
+	Counter  Counter
+	Sites    map[string]SiteOptions // by domain; a site that is missing excludes nothing, forwards nothing
+	Geo      *enrich.Geo            // nil: every place is unknown
+	// ClientIP returns the visitor's address; the zero Addr where unknown.
+	ClientIP func(echo.Context) netip.Addr
+	// APIKey reports whether the request carries an API key of the site; nil:
+	// there are none.
+	APIKey func(r *http.Request, site string) bool
+	// ClientIDKey, 32 bytes, derives client ids for Google Analytics. It must
+	// stay the same for as long as visitors are to be recognised there.
+	ClientIDKey []byte
+}
+
+// SiteOptions is what the collector needs to know of a site beside its policy.
+type SiteOptions struct {
+	ExcludeIPs       []netip.Prefix
+	ExcludePaths     []string // "/admin", "/admin/*"
+	ExcludeCountries []string // ISO 3166-1 alpha-2
+	ExcludeBots      bool
+	GoogleServices   []string // names of the services whose events go to Google Analytics
+}
+
+// Handler holds the doors of the collector. It is safe for concurrent use; Run
+// must run beside it.
+type Handler struct {
+	ledger   *consent.Ledger
+	appender Appender
+	counter  Counter
+	sites    map[string]*SiteOptions
+	geo      *enrich.Geo
+	clientIP func(echo.Context) netip.Addr
+	apiKey   func(*http.Request, string) bool
+
+	clients    *mac
+	days       dayKeys
+	devices    *enrich.Devices
+	duplicates *duplicates
+	sessions   *sessions
+}
+
+// maxAgents bounds the memory of user agents that were read.
+const maxAgents = 2000
+
+// NewHandler checks its options and draws the key of the day.
+func NewHandler(o Options) (*Handler, error) {
+	if o.Ledger == nil || o.Appender == nil || o.Counter == nil || o.ClientIP == nil {
+		return nil, errors.New("collector needs a ledger, an appender, a counter and the client's address")
+	}
+	if len(o.ClientIDKey) != 32 {
+		return nil, fmt.Errorf("the key of client ids has %d bytes, want 32", len(o.ClientIDKey))
+	}
+	h := &Handler{
+		ledger: o.Ledger, appender: o.Appender, counter: o.Counter, sites: map[string]*SiteOptions{},
+		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey,
+		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
+		duplicates: newDuplicates(), sessions: newSessions(),
+	}
+	for _, policy := range o.Ledger.Sites.All() {
+		site := o.Sites[policy.Site.Domain]
+		h.sites[policy.Site.Domain] = &site
+	}
+	h.days.at(h.ledger.Now())
+	return h, nil
+}
+
+// Restore takes up sessions that may still go on; call it before the doors
+// open.
+func (h *Handler) Restore(states []SessionState) {
+	for _, s := range states {
+		h.sessions.restore(s)
+	}
+}
+
+// Run forgets what has to be forgotten, every minute on the minute, until ctx
+// is done: at 00:00 UTC the key under which addresses were hashed, also when
+// nobody comes by.
+func (h *Handler) Run(ctx context.Context) error {
+	for {
+		now := h.ledger.Now()
+		h.days.at(now)
+		h.sessions.sweep(now)
+		h.duplicates.sweep(now)
+		next := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		select {
+		case <-ctx.Done():
+			next.Stop()
+			return nil
+		case <-next.C:
+		}
+	}
+}
+
+// PostEvents takes events (design, section 6) and answers 202 once those it
+// accepted are on disk. Errors: consent.ErrMediaType, ErrTooLarge, ErrNotJSON,
+// *FieldError, ErrUnknownSite, ErrForbiddenOrigin, ErrUnavailable.
+func (h *Handler) PostEvents(c echo.Context) error {
+	r := c.Request()
+	body, err := consent.ReadBody(r, maxBody)
+	if err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	in, err := decodeEnvelope(body)
+	if err != nil {
+		return fmt.Errorf("decode events: %w", err)
+	}
+	policy, err := h.ledger.Sites.Lookup(in.Site)
+	if err != nil {
+		return fmt.Errorf("site %q: %w", in.Site, err)
+	}
+	byKey := false
+	test, err := policy.Site.CheckOrigin(r, func(r *http.Request) bool {
+		byKey = h.apiKey != nil && h.apiKey(r, policy.Site.Domain)
+		return byKey
+	})
+	if err != nil {
+		return fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
+	}
+	allowOrigin(c.Response().Header(), r, policy.Site)
+	work := intake{
+		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
+		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.Sent,
+		test: test, byKey: byKey,
+	}
+	out, err := work.accept(consent.RawToken(r, in.Token), in.Events)
+	if err != nil {
+		return err
+	}
+	return out.answer(c)
+}
+
+// OptionsEvents answers the question of a browser whether a page of another
+// origin may post events. The site is the one that the page's host belongs to.
+func (h *Handler) OptionsEvents(c echo.Context) error {
+	r, header := c.Request(), c.Response().Header()
+	header.Add("Vary", "Origin")
+	policy, err := h.ledger.Sites.ForHost(consent.HostOf(r.Header.Get("Origin")))
+	if err != nil {
+		return fmt.Errorf("preflight: %w", consent.ErrForbiddenOrigin)
+	}
+	allowOrigin(header, r, policy.Site)
+	header.Set("Access-Control-Allow-Methods", "POST")
+	header.Set("Access-Control-Allow-Headers", "Content-Type, "+consent.TokenHeader)
+	header.Set("Access-Control-Max-Age", "86400")
+	return c.NoContent(http.StatusNoContent)
+}
+
+// allowOrigin lets a page of the site read the answer. Cookies ride along only
+// where both hosts are the site's own, so that the browser calls them
+// same-site; elsewhere the token travels in the body.
+func allowOrigin(h http.Header, r *http.Request, site *consent.Site) {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return
+	}
+	if h.Get("Vary") == "" {
+		h.Set("Vary", "Origin")
+	}
+	host := consent.HostOf(origin)
+	testOrigin, ours := site.Owns(host)
+	if !ours {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", DroppedHeader)
+	if test, own := site.Owns(r.Host); own && !test && !testOrigin {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// answer writes the outcome; reasons are plain words, so nothing needs
+// escaping.
+func (o outcome) answer(c echo.Context) error {
+	b := strconv.AppendInt([]byte(`{"accepted":`), int64(o.accepted), 10)
+	b = append(b, `,"dropped":[`...)
+	var reasons []string
+	for i, d := range o.dropped {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(append(b, `{"index":`...), int64(d.Index), 10)
+		b = append(append(append(b, `,"reason":"`...), d.Reason...), `"}`...)
+		if !slices.Contains(reasons, string(d.Reason)) {
+			reasons = append(reasons, string(d.Reason))
+		}
+	}
+	if len(reasons) > 0 {
+		c.Response().Header().Set(DroppedHeader, strings.Join(reasons, ", "))
+	}
+	return c.JSONBlob(http.StatusAccepted, append(b, `]}`...))
+}

@@ -1,0 +1,312 @@
+package collector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/collector/enrich"
+	"sluice/consent"
+)
+
+// What the collector counts beside accepted and refused events. The key is the
+// site's own: "event".
+const (
+	CountCut    consent.CountKind = "cut"    // strings that were longer than is kept
+	CountMasked consent.CountKind = "masked" // e-mail addresses and tokens that were replaced
+)
+
+// Drop is one event that was not kept.
+type Drop struct {
+	Index  int            `json:"index"` // within the request
+	Reason consent.Reason `json:"reason"`
+}
+
+// outcome is what became of a request's events.
+type outcome struct {
+	accepted int
+	dropped  []Drop // by index
+}
+
+// intake takes the events of one request from the gate to the spool. Drops of
+// single events are part of the outcome; an error means that nothing was kept.
+type intake struct {
+	h        *Handler
+	ctx      context.Context
+	policy   *consent.Policy
+	site     *SiteOptions
+	header   http.Header
+	ip       ClientIP
+	received time.Time
+	sent     *float64
+	test     bool // from a page on a test host
+	byKey    bool // the site's own backend, proved by an API key
+
+	token     consent.Token
+	cut       *consent.Cut
+	noForward bool
+
+	batch    Batch
+	kept     []keeping // beside batch.Events
+	out      outcome
+	tidied   tidied
+	shared   Event  // what all events of the request have in common
+	visitor  string // of the cookie, else ""
+	anyone   string // the visitor by hash of the day
+	refused  consent.Reason
+	enriched bool
+}
+
+// keeping is what has to be undone where an event cannot be kept after all.
+type keeping struct {
+	index     int
+	duplicate eventKey
+	named     bool // the client gave an id
+	session   sessionKey
+	first     bool
+}
+
+// accept decides about every event and keeps those that may be kept.
+func (in *intake) accept(raw string, events []json.RawMessage) (outcome, error) {
+	token, reason := in.h.ledger.Authenticate(raw, in.policy)
+	signalled := in.policy.Site.Signalled(in.header)
+	if reason == consent.NoConsent && signalled {
+		reason = consent.ByGPC
+	}
+	in.batch = Batch{Policy: in.policy, Received: in.received}
+	if reason != consent.Live {
+		for i := range events {
+			in.drop(i, reason)
+		}
+		return in.finish()
+	}
+	in.token, in.cut = token, in.h.ledger.Index.Cut(token.Consent)
+	// A yes given without the signal is no yes to others once it is there.
+	in.noForward = signalled && !token.UnderGPC()
+	for i, event := range events {
+		if reason := in.take(i, event); reason != consent.Live {
+			in.drop(i, reason)
+		}
+	}
+	return in.finish()
+}
+
+func (in *intake) drop(index int, reason consent.Reason) {
+	in.out.dropped = append(in.out.dropped, Drop{Index: index, Reason: reason})
+	if in.batch.Refused == nil {
+		in.batch.Refused = map[consent.Reason]int{}
+	}
+	in.batch.Refused[reason]++
+}
+
+// take admits one event, or says why not. Nothing about the visitor is looked
+// at before the gate.
+func (in *intake) take(index int, raw json.RawMessage) consent.Reason {
+	s, ok := shape(raw, &in.tidied)
+	if !ok {
+		return Invalid
+	}
+	test, ours := in.policy.Site.Owns(s.address.Host)
+	if !ours {
+		return consent.WrongSite
+	}
+	at, ok := eventTime(in.received, s.ts, in.sent)
+	if !ok {
+		return Invalid
+	}
+	permit, reason := Gate(in.policy, in.token, in.cut, at)
+	if reason != consent.Live {
+		return reason
+	}
+	if in.site.excludesPath(s.address.Path) {
+		return Excluded
+	}
+	if reason := in.enrich(); reason != consent.Live {
+		return reason
+	}
+	keep := keeping{index: index, named: s.event.ID != ""}
+	if keep.named {
+		keep.duplicate = keyOf(in.policy.Site.Domain, in.token.Consent, s.event.ID)
+		if !in.h.duplicates.reserve(keep.duplicate, in.received) {
+			return Duplicate
+		}
+	}
+	e := in.event(&s, permit, &keep)
+	e.Test = test || in.test
+	in.batch.Events = append(in.batch.Events, permit.Admit(e))
+	in.kept = append(in.kept, keep)
+	return consent.Live
+}
+
+// enrich fills what all events of the request share, once, and says whether
+// the site excludes their sender.
+func (in *intake) enrich() consent.Reason {
+	if in.enriched {
+		return in.refused
+	}
+	in.enriched = true
+	in.refused = in.look()
+	return in.refused
+}
+
+func (in *intake) look() consent.Reason {
+	ip := in.ip.addr()
+	if in.site.excludesIP(ip) {
+		return Excluded
+	}
+	agent := enrich.ReadAgent(in.header)
+	device := in.h.devices.Read(agent)
+	if device.Bot && in.site.ExcludeBots && !in.byKey {
+		return Bot
+	}
+	place := in.h.geo.Place(ip)
+	if place.Country != "" && slices.Contains(in.site.ExcludeCountries, place.Country) {
+		return Excluded
+	}
+	domain := in.policy.Site.Domain
+	key := in.h.days.at(in.received)
+	in.shared = Event{
+		Site: domain, NoForward: in.noForward, IPHash: ipHash(key, domain, ip),
+		Country: place.Country, Region: place.Region, City: place.City,
+		Browser: device.Browser, BrowserVersion: device.BrowserVersion,
+		OS: device.OS, OSVersion: device.OSVersion, Device: device.Class,
+		Language: enrich.Language(in.header.Get("Accept-Language")),
+	}
+	if in.visitor = visitorOf(in.header); in.visitor == "" {
+		in.anyone = visitorOfDay(key, domain, ip, agent.UserAgent)
+	}
+	return consent.Live
+}
+
+// event puts one event together.
+func (in *intake) event(s *shaped, permit Permit, keep *keeping) Event {
+	e, own := in.shared, &s.event
+	e.ID, e.Name, e.Title, e.Props, e.Revenue, e.Currency = own.ID, own.Name, own.Title, own.Props, own.Revenue, own.Currency
+	e.Items, e.EngagementMS, e.ScreenWidth, e.ScreenHeight = own.Items, own.EngagementMS, own.ScreenWidth, own.ScreenHeight
+	if e.ID == "" {
+		e.ID = uuid.NewString()
+	}
+	page := enrich.ReadPage(s.address)
+	in.tidied.masked += page.Masked
+	if page.Cut {
+		in.tidied.cut++
+	}
+	e.Hostname, e.Path, e.Query = s.address.Host, page.Path, page.Query
+
+	referrer := enrich.ReadReferrer(s.wire.Referrer, in.owns)
+	e.Referrer = referrer.URL
+	arrival := enrich.ReadArrival(&page, referrer.From)
+	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}
+
+	who := in.identify(&e, s.wire)
+	given := s.wire.Session
+	if !isSession(given) {
+		if given = cookie(in.header, sessionCookie); !isSession(given) {
+			given = ""
+		}
+	}
+	o := in.h.sessions.join(e.Site, e.Visitor, given, permit.Time(), came)
+	keep.session, keep.first = o.key, o.first
+	e.Session, e.SessionStart, e.SessionFirst = o.id, o.start, o.first
+	e.Source, e.Channel = o.came.Source, o.came.Channel
+	u := o.came.UTM
+	e.UTMSource, e.UTMMedium, e.UTMCampaign, e.UTMTerm, e.UTMContent = u.Source, u.Medium, u.Campaign, u.Term, u.Content
+	if grantsGoogle(in.policy, in.site.GoogleServices, permit, in.cut) {
+		e.GAClientID = googleClientID(in.h.clients, in.header, e.Site, who)
+	}
+	return e
+}
+
+// identify sets the event's visitor and returns what a client id for Google
+// may be derived from: a hash of the day changes too often for that.
+func (in *intake) identify(e *Event, w *wireEvent) (who string) {
+	switch {
+	case in.visitor != "":
+		e.Visitor = strings.Clone(in.visitor)
+	case isVisitor(w.Visitor):
+		e.Visitor = w.Visitor
+	default:
+		if in.anyone == "" {
+			in.anyone = visitorOfDay(in.h.days.at(in.received), e.Site, in.ip.addr(), in.header.Get("User-Agent"))
+		}
+		e.Visitor = in.anyone
+		return in.token.Consent.String()
+	}
+	return e.Visitor
+}
+
+// owns reports whether a referrer is a page of the site itself.
+func (in *intake) owns(host string) bool {
+	_, ok := in.policy.Site.Owns(host)
+	return ok
+}
+
+// finish keeps the batch and settles the outcome. Refusals alone are counted
+// without the disk.
+func (in *intake) finish() (outcome, error) {
+	domain := in.policy.Site.Domain
+	if len(in.batch.Events) == 0 {
+		for reason, n := range in.batch.Refused {
+			in.count(consent.CountRefusal, string(reason), n)
+		}
+		return in.out, nil
+	}
+	// What is on disk decides the answer, not whether somebody still waits for
+	// it: a caller who left comes back with the same events.
+	if err := in.h.appender.Append(context.WithoutCancel(in.ctx), &in.batch); err != nil {
+		for _, k := range in.kept {
+			in.undo(k)
+		}
+		return outcome{}, fmt.Errorf("keep %d events of %s: %w", len(in.batch.Events), domain, err)
+	}
+	for i, reason := range in.batch.Late {
+		in.undo(in.kept[i])
+		in.out.dropped = append(in.out.dropped, Drop{Index: in.kept[i].index, Reason: reason})
+	}
+	slices.SortFunc(in.out.dropped, func(a, b Drop) int { return a.Index - b.Index })
+	in.out.accepted = len(in.batch.Events) - len(in.batch.Late)
+	in.count(CountCut, "event", in.tidied.cut)
+	in.count(CountMasked, "event", in.tidied.masked)
+	return in.out, nil
+}
+
+func (in *intake) undo(k keeping) {
+	if k.named {
+		in.h.duplicates.release(k.duplicate)
+	}
+	if k.first {
+		in.h.sessions.forget(k.session)
+	}
+}
+
+func (in *intake) count(kind consent.CountKind, key string, n int) {
+	if n == 0 {
+		return
+	}
+	c := consent.NewCount(in.policy.Site.Domain, kind, key, in.received)
+	c.N = uint64(n)
+	in.h.counter.Count(c)
+}
+
+// excludesIP reports whether events from an address are not counted.
+func (o *SiteOptions) excludesIP(ip netip.Addr) bool {
+	return slices.ContainsFunc(o.ExcludeIPs, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// excludesPath reports whether events on a page are not counted: by its exact
+// path, or by everything before a "*" at the end.
+func (o *SiteOptions) excludesPath(path string) bool {
+	return slices.ContainsFunc(o.ExcludePaths, func(pattern string) bool {
+		if prefix, wild := strings.CutSuffix(pattern, "*"); wild {
+			return strings.HasPrefix(path, prefix)
+		}
+		return path == pattern
+	})
+}

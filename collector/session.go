@@ -1,0 +1,174 @@
+package collector
+
+import (
+	"crypto/rand"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/collector/enrich"
+)
+
+// IdleTimeout ends a session: a visitor's next event later than this opens a
+// new one. 30 minutes, the GA4 default, so both reports count alike.
+const IdleTimeout = 30 * time.Minute
+
+// maxSessions bounds each of the two generations of sessions that are kept, at
+// about 400 bytes each. Beyond it the older generation is forgotten early.
+const maxSessions = 50_000
+
+// Acquisition is how a visitor came to the site. A session has one, that of
+// its first event, and all its events carry it.
+type Acquisition struct {
+	Source, Channel string
+	UTM             enrich.UTM
+}
+
+// SessionState is a session that may still go on, for [Handler.Restore].
+type SessionState struct {
+	Site, Visitor, Session string
+	Start, Last            time.Time
+	Acquisition            Acquisition
+}
+
+// session is a visit that is known here.
+type session struct {
+	id    string
+	start int64 // Unix s
+	last  time.Time
+	came  Acquisition
+}
+
+// sessionKey finds a session: by its own name where the client sent one, else
+// by its visitor.
+type sessionKey struct {
+	site, name string
+	byVisitor  bool
+}
+
+// sessions remembers the visits that may still go on, in two generations: one
+// that was heard of moves to the young one, and sweep drops the old one after
+// IdleTimeout. It is safe for concurrent use.
+type sessions struct {
+	mu         sync.Mutex
+	young, old map[sessionKey]*session
+	turned     time.Time
+}
+
+func newSessions() *sessions { return &sessions{young: map[sessionKey]*session{}} }
+
+// opening is what join tells about an event's session.
+type opening struct {
+	key   sessionKey
+	id    string
+	start int64
+	first bool // the first event of the session seen here
+	came  Acquisition
+}
+
+// join assigns an event at the moment at to its session: the one that the
+// client named, or where given is "" the visitor's current one or a new one.
+// came is how this event's page was reached.
+func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisition) opening {
+	key := sessionKey{site: site, name: given}
+	if given == "" {
+		key = sessionKey{site: site, name: visitor, byVisitor: true}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := s.find(key)
+	if known != nil && (!key.byVisitor || known.covers(at)) {
+		if at.After(known.last) {
+			known.last = at
+		}
+		return opening{key: key, id: known.id, start: known.start, came: known.came}
+	}
+	// The key outlives the request: it must not hold on to a whole header.
+	key.name = strings.Clone(key.name)
+	v := newSession(key, at, came)
+	// An event that comes hours late does not end the visit that goes on.
+	if known == nil || at.After(known.last) {
+		s.put(key, v)
+	}
+	return opening{key: key, id: v.id, start: v.start, first: true, came: came}
+}
+
+// covers reports whether an event at the moment at belongs to the session.
+func (v *session) covers(at time.Time) bool {
+	return at.Sub(v.last) <= IdleTimeout && time.Unix(v.start, 0).Sub(at) <= IdleTimeout
+}
+
+// find returns a session and keeps it young.
+func (s *sessions) find(key sessionKey) *session {
+	if v, ok := s.young[key]; ok {
+		return v
+	}
+	v, ok := s.old[key]
+	if !ok {
+		return nil
+	}
+	s.put(key, v)
+	return v
+}
+
+func (s *sessions) put(key sessionKey, v *session) {
+	if len(s.young) >= maxSessions {
+		s.old, s.young = s.young, make(map[sessionKey]*session, maxSessions)
+	}
+	s.young[key] = v
+}
+
+func newSession(key sessionKey, at time.Time, came Acquisition) *session {
+	v := &session{id: key.name, start: startOf(key.name, at), last: at, came: came}
+	if key.byVisitor {
+		v.start = at.Unix()
+		v.id = strconv.FormatInt(v.start, 10) + "." + rand.Text()[:12]
+	}
+	return v
+}
+
+// forget takes back an opening whose event could not be kept, so that the next
+// one is the first again.
+func (s *sessions) forget(key sessionKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.young, key)
+	delete(s.old, key)
+}
+
+// sweep ends a generation when IdleTimeout has passed since the last.
+func (s *sessions) sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.turned) > IdleTimeout {
+		s.old, s.young, s.turned = s.young, map[sessionKey]*session{}, now
+	}
+}
+
+// restore takes up a session that began before this server did. Whether the
+// client named it is not known: it is found both ways.
+func (s *sessions) restore(state SessionState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := &session{id: state.Session, start: state.Start.Unix(), last: state.Last, came: state.Acquisition}
+	s.put(sessionKey{site: state.Site, name: state.Session}, v)
+	s.put(sessionKey{site: state.Site, name: state.Visitor, byVisitor: true}, v)
+}
+
+// startOf reads the start out of a session's name, <start>.<random>. Where the
+// client's clock is off by more than a day it is the event's time.
+func startOf(name string, at time.Time) int64 {
+	seconds, _, _ := strings.Cut(name, ".")
+	start, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || start > at.Add(time.Minute).Unix() || start < at.Add(-maxAge).Unix() {
+		return at.Unix()
+	}
+	return start
+}
+
+// isSession reports whether s can be a session's name: sl_s, or any word of
+// another client.
+func isSession(s string) bool {
+	return s != "" && len(s) <= maxSession && isWord(strings.ReplaceAll(s, ".", ""))
+}

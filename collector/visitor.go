@@ -1,0 +1,205 @@
+package collector
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/consent"
+)
+
+// ClientIP is a visitor's address. It lives from the socket to the exclusions,
+// the geo look-up and the keyed hash, and no further: it prints as [redacted].
+type ClientIP netip.Addr
+
+const redacted = "[redacted]"
+
+// LogValue implements slog.LogValuer.
+func (ClientIP) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Format implements fmt.Formatter, for every verb.
+func (ClientIP) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) } // a formatter has nobody to tell
+
+// MarshalText implements encoding.TextMarshaler.
+func (ClientIP) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+func (ip ClientIP) addr() netip.Addr { return netip.Addr(ip).Unmap().WithZone("") }
+
+// mac computes HMAC-SHA-256 over a label and parts, without garbage. It is
+// safe for concurrent use.
+type mac struct{ pool sync.Pool }
+
+type macState struct {
+	hash hash.Hash
+	buf  []byte
+}
+
+func newMAC(key []byte) *mac {
+	m := new(mac)
+	m.pool.New = func() any { return &macState{hash: hmac.New(sha256.New, key)} }
+	return m
+}
+
+// sum returns the MAC of the parts, each with its length before it.
+func (m *mac) sum(parts ...string) (out [sha256.Size]byte) {
+	s := m.pool.Get().(*macState)
+	defer m.pool.Put(s)
+	s.hash.Reset()
+	for _, p := range parts {
+		s.buf = binary.BigEndian.AppendUint32(s.buf, uint32(len(p)))
+		s.buf = append(s.buf, p...)
+	}
+	s.hash.Write(s.buf)
+	clear(s.buf) // it may hold an address
+	s.buf = s.hash.Sum(s.buf[:0])
+	copy(out[:], s.buf)
+	s.buf = s.buf[:0]
+	return out
+}
+
+// dayKeys holds the one key under which addresses are hashed: drawn at random,
+// never written anywhere, replaced at 00:00 UTC. Once it has been replaced
+// nobody can find an address by trying all of them, the operator included.
+type dayKeys struct {
+	mu  sync.RWMutex
+	day int64 // days since 1970
+	mac *mac
+}
+
+// at returns the key of the day of now, and forgets any other.
+func (k *dayKeys) at(now time.Time) *mac {
+	day := now.Unix() / (24 * 60 * 60)
+	k.mu.RLock()
+	m := k.mac
+	fresh := m != nil && k.day == day
+	k.mu.RUnlock()
+	if fresh {
+		return m
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mac == nil || k.day != day {
+		key := make([]byte, 32)
+		rand.Read(key) // never fails (crypto/rand)
+		k.day, k.mac = day, newMAC(key)
+	}
+	return k.mac
+}
+
+// digest is a keyed hash cut to 128 bits, as hex.
+func digest(sum [sha256.Size]byte) string {
+	var out [32]byte
+	hex.Encode(out[:], sum[:16])
+	return string(out[:])
+}
+
+// ipHash is what is kept of an address; "" without one.
+func ipHash(m *mac, site string, ip netip.Addr) string {
+	if !ip.IsValid() {
+		return ""
+	}
+	b := ip.As16()
+	return digest(m.sum("ip", site, string(b[:])))
+}
+
+// visitorOfDay tells visitors without an identifier apart until midnight.
+func visitorOfDay(m *mac, site string, ip netip.Addr, userAgent string) string {
+	b := ip.As16()
+	return digest(m.sum("visitor", site, string(b[:]), userAgent))
+}
+
+// The names of cookies that say who comes and on which visit.
+const (
+	visitorCookie = "sl_id"
+	sessionCookie = "sl_s"
+	googleCookie  = "_ga"
+)
+
+// cookie returns the value of the first cookie of that name; "" without one.
+// It is http.Request.Cookie without building every cookie anew.
+func cookie(h http.Header, name string) string {
+	for _, line := range h["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if key, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && key == name {
+				return strings.Trim(value, `"`)
+			}
+		}
+	}
+	return ""
+}
+
+// visitorOf reads the cookie sl_id, 1.<visitor>.<first visit>; "" where there
+// is none or it is another version's.
+func visitorOf(h http.Header) string {
+	rest, ok := strings.CutPrefix(cookie(h, visitorCookie), "1.")
+	visitor, first, found := strings.Cut(rest, ".")
+	if !ok || !found || first == "" || !isDigits(first) || !isVisitor(visitor) {
+		return ""
+	}
+	return visitor
+}
+
+// isVisitor reports whether s is [A-Za-z0-9_-]{1,64}.
+func isVisitor(s string) bool { return s != "" && len(s) <= maxVisitor && isWord(s) }
+
+func isWord(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9', c|0x20 >= 'a' && c|0x20 <= 'z', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// googleClientID is the client id under which Google Analytics knows the
+// visitor: gtag's own where its cookie is there, so that both report one
+// person, else derived from who: the visitor id, or the consent where the
+// visitor is a hash of the day. Derived ids look like gtag's, two positive
+// numbers, and cannot be led back without the key.
+func googleClientID(m *mac, h http.Header, site, who string) string {
+	if id, ok := clientIDOf(cookie(h, googleCookie)); ok {
+		return id
+	}
+	sum := m.sum("ga-client-id", site, who)
+	number := func(b []byte) uint64 { return uint64(binary.BigEndian.Uint32(b)&0x7fffffff) + 1 }
+	out := strconv.AppendUint(make([]byte, 0, 21), number(sum[0:]), 10)
+	return string(strconv.AppendUint(append(out, '.'), number(sum[4:]), 10))
+}
+
+// clientIDOf reads a _ga cookie, GA1.<depth>.<random>.<first seen>.
+func clientIDOf(ga string) (id string, ok bool) {
+	rest, found := strings.CutPrefix(ga, "GA1.")
+	_, id, depth := strings.Cut(rest, ".")
+	a, b, two := strings.Cut(id, ".")
+	return id, found && depth && two && isPositive(a) && isPositive(b)
+}
+
+func isPositive(s string) bool {
+	return s != "" && len(s) <= 20 && s[0] != '0' && isDigits(s)
+}
+
+// grantsGoogle reports whether the token covers one of the named services.
+func grantsGoogle(policy *consent.Policy, services []string, p Permit, cut *consent.Cut) bool {
+	for _, name := range services {
+		use, ok := policy.ServiceUse(name)
+		if ok && policy.Live(p.token, cut, use, p.at) == consent.Live {
+			return true
+		}
+	}
+	return false
+}
