@@ -1,6 +1,7 @@
 package static_test
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -8,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/network"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/google/go-cmp/cmp"
 )
@@ -19,9 +19,9 @@ func TestBrowserBeforeADecision(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/plain.html")
-	b.asked()
-	b.run(`(history.pushState(null, '', '?spa'), sluice.track('early'))`)
-	b.settle()
+	b.Asked()
+	b.Run(`(history.pushState(null, '', '?spa'), sluice.track('early'))`)
+	b.Settle()
 
 	if got, want := d.paths(), []string{"GET /plain.html", "GET /_s/s.js", "GET /_s/b"}; !slices.Equal(got, want) {
 		t.Errorf("requests before a decision: %q, want %q", got, want)
@@ -42,15 +42,15 @@ func TestBrowserReject(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Reject all", "section")
+	b.Asked()
+	b.Click("Reject all", "section")
 	decision := d.wait("/_s/d", 1)
-	b.gone()
-	b.run(`history.pushState(null, '', '?spa')`)
-	b.settle()
-	b.visit("/plain.html?again")
-	b.until(`window.sluice?.consent`)
-	b.settle()
+	b.Gone()
+	b.Run(`history.pushState(null, '', '?spa')`)
+	b.Settle()
+	b.Visit(d.URL + "/plain.html?again")
+	b.Until(`window.sluice?.consent`)
+	b.Settle()
 
 	want := map[string]any{
 		"site": "127.0.0.1", "method": "reject_all", "notice": "2025-07", "lang": "en", "shown": d.banner["shown"],
@@ -73,13 +73,13 @@ func TestBrowserAccept(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/spa.html")
-	b.asked()
-	b.click("Accept all", "section")
+	b.Asked()
+	b.Click("Accept all", "section")
 	if got := d.wait("/_s/d", 1).Body; got["method"] != "accept_all" || granted(got["purposes"]) != "analytics+preference" {
 		t.Errorf("decision: %v", got)
 	}
 	first := d.wait("/_s/e", 1).Body
-	b.gone()
+	b.Gone()
 	event := first["events"].([]any)[0].(map[string]any)
 	session := eval[string](b, `document.cookie.match(/sl_s=([^;]*)/)[1]`)
 	for name, want := range map[string]any{
@@ -96,15 +96,15 @@ func TestBrowserAccept(t *testing.T) {
 		t.Errorf("first pageview: measured at %v, after it was sent at %v", ts, sent)
 	}
 
-	b.run(`go('/spa/a', 'A')`)
+	b.Run(`go('/spa/a', 'A')`)
 	second := d.wait("/_s/e", 2).Body["events"].([]any)
 	event = second[len(second)-1].(map[string]any)
 	if event["title"] != "A" || event["referrer"] != d.URL+"/spa.html" {
 		t.Errorf("second pageview: title %v, referrer %v", event["title"], event["referrer"])
 	}
-	b.run(`(history.replaceState(1, '', '/spa/a'), location.hash = 'part')`)
-	b.settle()
-	b.run(`sluice.track('signup', {plan: 'free'})`)
+	b.Run(`(history.replaceState(1, '', '/spa/a'), location.hash = 'part')`)
+	b.Settle()
+	b.Run(`sluice.track('signup', {plan: 'free'})`)
 	d.wait("/_s/e", 3)
 	want := []string{"pageview /spa.html", "pageview /spa/a", "signup /spa/a#part"}
 	if got := d.events(); !slices.Equal(got, want) {
@@ -116,9 +116,9 @@ func TestBrowserChoose(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Choose", "section")
-	b.until(`$('dialog')?.open`)
+	b.Asked()
+	b.Click("Choose", "section")
+	b.Until(`$('dialog')?.open`)
 	state := eval[map[string]bool](b, `Object.fromEntries($$('input').map((i) => [i.id, i.checked]))`)
 	want := map[string]bool{
 		"essential": true, "analytics": false, "analytics-statistics": false, "analytics-google-analytics": false,
@@ -127,25 +127,25 @@ func TestBrowserChoose(t *testing.T) {
 	if diff := cmp.Diff(want, state); diff != "" {
 		t.Errorf("switches before a choice (-want +got):\n%s", diff)
 	}
-	b.run(`$('#analytics-statistics').click()`)
+	b.Run(`$('#analytics-statistics').click()`)
 	if !eval[bool](b, `$('#analytics').checked && $('#analytics').indeterminate`) {
 		t.Error("one of three services on: the purpose's switch is not in between")
 	}
-	b.click("Save", "dialog")
+	b.Click("Save", "dialog")
 	got := d.wait("/_s/d", 1).Body
-	b.gone()
+	b.Gone()
 	if got["method"] != "custom" || granted(got["purposes"]) != "analytics" || granted(got["services"]) != "statistics" {
 		t.Errorf("decision: %v", got)
 	}
 	d.wait("/_s/e", 1)
 
-	b.run(`document.querySelector('#choices').click()`)
-	b.until(`$('dialog')?.open`)
+	b.Run(`document.querySelector('#choices').click()`)
+	b.Until(`$('dialog')?.open`)
 	if !eval[bool](b, `$('#analytics-statistics').checked && !$('#analytics-hotjar').checked`) {
 		t.Error("reopened preferences do not show the choice")
 	}
-	b.run(`$('dialog').dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'})), $('dialog').close()`)
-	b.gone()
+	b.Run(`$('dialog').dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'})), $('dialog').close()`)
+	b.Gone()
 	if n := len(slices.DeleteFunc(d.paths(), func(p string) bool { return p != "POST /_s/d" })); n != 1 {
 		t.Errorf("%d decisions; leaving the preferences is none", n)
 	}
@@ -162,24 +162,24 @@ func TestBrowserWithdraw(t *testing.T) {
 		return false
 	}
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Accept all", "section")
+	b.Asked()
+	b.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	b.gone()
-	b.run(`(document.cookie = '_hjSession_1=x', document.cookie = 'cart=full', sluice.open())`)
-	b.until(`$('dialog')?.open`)
-	b.click("Reject all", "dialog")
+	b.Gone()
+	b.Run(`(document.cookie = '_hjSession_1=x', document.cookie = 'cart=full', sluice.open())`)
+	b.Until(`$('dialog')?.open`)
+	b.Click("Reject all", "dialog")
 	got := d.wait("/_s/d", 2).Body
 	d.forget()
-	b.run(`(sluice.track('late'), history.pushState(null, '', '?late'))`) // the answer is still out
-	b.settle()
+	b.Run(`(sluice.track('late'), history.pushState(null, '', '?late'))`) // the answer is still out
+	b.Settle()
 	if cookies := eval[string](b, `document.cookie`); cookies != "cart=full" {
 		t.Errorf("cookies while the withdrawal is under way: %q, want cart=full alone", cookies)
 	}
 	close(release)
-	b.gone()
-	b.run(`sluice.track('later')`)
-	b.settle()
+	b.Gone()
+	b.Run(`sluice.track('later')`)
+	b.Settle()
 
 	if got["method"] != "withdraw" || granted(got["purposes"]) != "" || granted(got["services"]) != "" {
 		t.Errorf("decision: %v", got)
@@ -197,20 +197,20 @@ func TestBrowserSecondTab(t *testing.T) {
 	d := newDoor(t)
 	one := d.open("/plain.html")
 	two := d.open("/plain.html", one)
-	one.asked()
-	two.asked()
-	one.click("Accept all", "section")
+	one.Asked()
+	two.Asked()
+	one.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	two.run(`document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))`)
-	two.gone() // decided beside it
+	two.Run(`document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))`)
+	two.Gone() // decided beside it
 	d.wait("/_s/e", 2)
-	one.run(`sluice.open()`)
-	one.until(`$('dialog')?.open`)
-	one.click("Reject all", "dialog")
-	one.gone()
+	one.Run(`sluice.open()`)
+	one.Until(`$('dialog')?.open`)
+	one.Click("Reject all", "dialog")
+	one.Gone()
 	d.forget()
-	two.run(`sluice.track('late')`)
-	two.settle()
+	two.Run(`sluice.track('late')`)
+	two.Settle()
 	if got := d.paths(); len(got) > 0 {
 		t.Errorf("the other tab sent %q after the withdrawal", got)
 	}
@@ -220,17 +220,17 @@ func TestBrowserStrictPolicy(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/csp.html")
-	b.asked()
-	b.click("Choose", "section")
-	b.until(`$('dialog')?.open`)
-	b.click("Accept all", "dialog")
+	b.Asked()
+	b.Click("Choose", "section")
+	b.Until(`$('dialog')?.open`)
+	b.Click("Accept all", "dialog")
 	d.wait("/_s/e", 1)
 	d.wait("/frame.html", 1)
-	b.gone()
+	b.Gone()
 	if i := slices.Index(d.paths(), "POST /csp"); i >= 0 {
 		t.Errorf("the policy was violated: %v", d.hits[i].Body)
 	}
-	b.run(`document.body.setAttribute('style', 'color: red')`)
+	b.Run(`document.body.setAttribute('style', 'color: red')`)
 	d.wait("/csp", 1) // a violation would have been reported
 }
 
@@ -249,13 +249,13 @@ func TestBrowserEquals(t *testing.T) {
 	for _, path := range []string{"/plain.html", "/hostile.html"} {
 		d := newDoor(t)
 		b := d.open(path)
-		b.asked()
-		b.run(`Promise.all($('section').getAnimations().map((a) => a.finished))`)
+		b.Asked()
+		b.Run(`Promise.all($('section').getAnimations().map((a) => a.finished))`)
 		for _, within := range []string{"section", "dialog"} {
 			if within == "dialog" {
-				b.click("Choose", "section")
-				b.until(`$('dialog')?.open`)
-				b.run(`Promise.all($('dialog').getAnimations().map((a) => a.finished))`)
+				b.Click("Choose", "section")
+				b.Until(`$('dialog')?.open`)
+				b.Run(`Promise.all($('dialog').getAnimations().map((a) => a.finished))`)
 			}
 			accept := eval[map[string]any](b, `(`+style+`)('Accept all', '`+within+`')`)
 			reject := eval[map[string]any](b, `(`+style+`)('Reject all', '`+within+`')`)
@@ -289,13 +289,13 @@ func TestBrowserPutBack(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/spa.html")
-	b.asked()
-	b.run(`(document.querySelector('sluice-choices').remove(), 1)`)
-	b.asked()
-	b.run(`go('/spa/a', 'A')`) // renders a new body
-	b.asked()
-	b.run(`document.body.textContent = ''`)
-	b.asked()
+	b.Asked()
+	b.Run(`(document.querySelector('sluice-choices').remove(), 1)`)
+	b.Asked()
+	b.Run(`go('/spa/a', 'A')`) // renders a new body
+	b.Asked()
+	b.Run(`document.body.textContent = ''`)
+	b.Asked()
 }
 
 func TestBrowserCookiesStripped(t *testing.T) {
@@ -303,31 +303,31 @@ func TestBrowserCookiesStripped(t *testing.T) {
 	d := newDoor(t)
 	d.stripCookies = true
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Accept all", "section")
+	b.Asked()
+	b.Click("Accept all", "section")
 	if got := d.wait("/_s/e", 1).Body["token"]; got != "token-analytics+preference" {
 		t.Errorf("token of the first event: %v", got)
 	}
-	b.gone()
-	if !b.said("Let the web server pass Set-Cookie on") {
-		t.Errorf("the console does not tell how to mend it: %q", b.console)
+	b.Gone()
+	if !strings.Contains(strings.Join(b.Console(), "\n"), "Let the web server pass Set-Cookie on") {
+		t.Errorf("the console does not tell how to mend it: %q", b.Console())
 	}
-	b.visit("/plain.html?again")
+	b.Visit(d.URL + "/plain.html?again")
 	if got := d.wait("/_s/e", 2).Body["token"]; got != "token-analytics+preference" {
 		t.Errorf("token after a reload: %v", got)
 	}
-	b.run(`sluice.open()`)
-	b.until(`$('dialog')?.open`)
-	b.click("Reject all", "dialog")
+	b.Run(`sluice.open()`)
+	b.Until(`$('dialog')?.open`)
+	b.Click("Reject all", "dialog")
 	if got := d.wait("/_s/d", 2).Body; got["token"] != "token-analytics+preference" || got["method"] != "withdraw" {
 		t.Errorf("withdrawal: %v", got)
 	}
-	b.gone()
+	b.Gone()
 	d.forget()
-	b.visit("/plain.html?after")
-	b.until(`window.sluice?.consent`)
-	b.run(`sluice.track('late')`)
-	b.settle()
+	b.Visit(d.URL + "/plain.html?after")
+	b.Until(`window.sluice?.consent`)
+	b.Run(`sluice.track('late')`)
+	b.Settle()
 	if got, want := d.paths(), []string{"GET /plain.html", "GET /_s/s.js"}; !slices.Equal(got, want) {
 		t.Errorf("requests after the withdrawal: %q, want %q", got, want)
 	}
@@ -360,18 +360,18 @@ func TestBrowserDecisionFails(t *testing.T) {
 				return true
 			}
 			b := d.open("/plain.html")
-			b.asked()
-			b.click("Accept all", "section")
-			b.until(`$('section [role=status]').textContent`)
-			if !b.said(c.console) {
-				t.Errorf("console: %q, want %q", b.console, c.console)
+			b.Asked()
+			b.Click("Accept all", "section")
+			b.Until(`$('section [role=status]').textContent`)
+			if !strings.Contains(strings.Join(b.Console(), "\n"), c.console) {
+				t.Errorf("console: %q, want %q", b.Console(), c.console)
 			}
 			if slices.Contains(d.paths(), "POST /_s/e") {
 				t.Error("events were sent without a decision")
 			}
-			b.click("Accept all", "section") // again, and now it works
+			b.Click("Accept all", "section") // again, and now it works
 			d.wait("/_s/e", 1)
-			b.gone()
+			b.Gone()
 		})
 	}
 }
@@ -386,14 +386,14 @@ func TestBrowserStaleNotice(t *testing.T) {
 		return n == 1
 	}
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Accept all", "section")
+	b.Asked()
+	b.Click("Accept all", "section")
 	d.wait("/_s/b", 2)
-	b.asked()
+	b.Asked()
 	d.set(func(d *door) { d.dropped = "stale_notice" })
-	b.click("Accept all", "section")
+	b.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	b.asked() // the server says that the notice changed: asked again
+	b.Asked() // the server says that the notice changed: asked again
 	if got := eval[string](b, `document.cookie`); got != "" {
 		t.Errorf("cookies: %q, want none", got)
 	}
@@ -404,10 +404,10 @@ func TestBrowserWithdrawnElsewhere(t *testing.T) {
 	d := newDoor(t)
 	d.dropped = "withdrawn"
 	b := d.open("/plain.html")
-	b.asked()
-	b.click("Accept all", "section")
+	b.Asked()
+	b.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	b.until(`!sluice.consent`)
+	b.Until(`!sluice.consent`)
 	if got := eval[string](b, `document.cookie`); got != "" {
 		t.Errorf("cookies: %q, want none", got)
 	}
@@ -417,13 +417,13 @@ func TestBrowserMarked(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/marked.html")
-	b.asked()
+	b.Asked()
 	if got := eval[[]string](b, `ran`); !slices.Equal(got, []string{"essential"}) {
 		t.Errorf("before a decision ran %q, want the essential one alone", got)
 	}
-	b.click("Choose", "section")
-	b.until(`$('dialog')?.open`)
-	b.run(`($('#analytics-statistics').click(), button('Save', 'dialog').click())`)
+	b.Click("Choose", "section")
+	b.Until(`$('dialog')?.open`)
+	b.Run(`($('#analytics-statistics').click(), button('Save', 'dialog').click())`)
 	d.wait("/frame.html", 1)
 	if got, want := eval[[]string](b, `ran`), []string{"essential", "from file", "inline after 2"}; !slices.Equal(got, want) {
 		t.Errorf("ran %q, want %q", got, want)
@@ -442,7 +442,7 @@ func TestBrowserLanguages(t *testing.T) {
 		d := newDoor(t)
 		d.banner["lang"] = lang
 		b := d.open("/plain.html")
-		b.asked()
+		b.Asked()
 		if diff := cmp.Diff(labels, eval[[]string](b, `$$('section button').map((b) => b.textContent)`)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", lang, diff)
 		}
@@ -474,27 +474,20 @@ func TestBrowserGlobalPrivacyControl(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/frame.html")
-	headers := network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}}
-	if _, err := chromedp.Call(b.ctx, network.SetExtraHTTPHeaders, headers); err != nil {
-		t.Fatal(err)
-	}
-	signal := page.AddScriptToEvaluateOnNewDocumentParams{Source: `navigator.globalPrivacyControl = true`}
-	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, signal); err != nil {
-		t.Fatal(err)
-	}
-	b.visit("/plain.html")
+	b.PrivacyControl()
+	b.Visit(d.URL + "/plain.html")
 	d.wait("/_s/b", 1)
-	b.settle()
+	b.Settle()
 	if n := eval[int](b, `document.querySelectorAll('sluice-choices').length`); n != 0 {
 		t.Error("a banner was shown under the signal")
 	}
-	b.run(`sluice.open()`)
-	b.until(`$('dialog')?.open && $('dialog').textContent.includes('Global Privacy Control')`)
-	b.run(`$('#analytics').click()`)
+	b.Run(`sluice.open()`)
+	b.Until(`$('dialog')?.open && $('dialog').textContent.includes('Global Privacy Control')`)
+	b.Run(`$('#analytics').click()`)
 	if !eval[bool](b, `$('#analytics-statistics').checked && !$('#analytics-hotjar').checked`) {
 		t.Error("the purpose's switch did not leave other companies off")
 	}
-	b.click("Accept all", "dialog")
+	b.Click("Accept all", "dialog")
 	got := d.wait("/_s/d", 1).Body
 	if granted(got["purposes"]) != "analytics+preference" || granted(got["services"]) != "statistics" {
 		t.Errorf("decision: %v", got)
@@ -505,14 +498,15 @@ func TestBrowserEngagement(t *testing.T) {
 	t.Parallel()
 	d := newDoor(t)
 	b := d.open("/plain.html")
-	if _, err := chromedp.Call(b.ctx, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true}); err != nil {
-		t.Fatal(err)
-	}
-	b.asked()
-	b.click("Accept all", "section")
+	b.Do(func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+		return chromedp.Void{}, err
+	})
+	b.Asked()
+	b.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	b.run(`new Promise((done) => setTimeout(done, 700))`) // the visitor reads
-	b.visit("/frame.html")
+	b.Run(`new Promise((done) => setTimeout(done, 700))`) // the visitor reads
+	b.Visit(d.URL + "/frame.html")
 	event := d.wait("/_s/e", 2).Body["events"].([]any)[0].(map[string]any)
 	if event["name"] != "engagement" || event["url"] != d.URL+"/plain.html" {
 		t.Errorf("on leaving: %v, want engagement with the page left", event)

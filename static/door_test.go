@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice/static"
+	"sluice/static/browsertest"
 )
 
 // strict is the policy that csp.html is served with.
@@ -173,7 +174,7 @@ func (d *door) forget() { d.set(func(d *door) { d.hits = nil }) }
 // wait returns the nth request (from 1) with this path, once it is there.
 func (d *door) wait(path string, nth int) hit {
 	d.t.Helper()
-	timeout := time.After(patience)
+	timeout := time.After(browsertest.Patience)
 	for {
 		d.mu.Lock()
 		more, count := d.more, 0
