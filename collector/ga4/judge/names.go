@@ -117,3 +117,11 @@ var required = map[string][]string{
 	"spend_virtual_currency": {"value", "virtual_currency_name"},
 	"unlock_achievement":     {"achievement_id"},
 }
+
+// NumericParam reports whether a param, of an event or an item, has to be a
+// number.
+func NumericParam(name string) bool { return numeric[name] }
+
+// StandardItemParam reports whether an item's param is one of Google's own and
+// so does not count as custom.
+func StandardItemParam(name string) bool { return standardItem[name] }

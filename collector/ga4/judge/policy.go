@@ -148,9 +148,13 @@ func personalDecoded(s string, ownHosts []string) []Datum {
 	return nil
 }
 
-// Redact replaces what Personal finds in s with the given word. Where
-// percent-encoding hides more, nothing is left of s.
+// Redact replaces what Personal finds in s with the given word, and takes off
+// the query of a URL that carries somebody's access. Where percent-encoding
+// hides more, nothing is left of s.
 func Redact(s, word string, ownHosts ...string) string {
+	if secretQuery(s) != "" {
+		s, _, _ = strings.Cut(s, "?")
+	}
 	var b strings.Builder
 	end := 0
 	for _, d := range Personal(s, ownHosts...) {

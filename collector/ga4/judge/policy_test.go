@@ -71,6 +71,7 @@ func TestRedact(t *testing.T) {
 		{"/user/ada@example.com/edit", "/user/*/edit"},
 		{"/user/ada%40example.com", "/user/*"},
 		{"2001%3Adb8%3A%3A7", ""},
+		{"https://example.com/reset?a=1&token=x", "https://example.com/reset"},
 		{"127.0.0.1 is ours", "127.0.0.1 is ours"},
 	} {
 		if got := Redact(tt.in, "*", "127.0.0.1"); got != tt.want {

@@ -1,0 +1,105 @@
+package ga4
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"sluice/collector"
+	"sluice/consent"
+)
+
+// Options of a [Sink]. Each field without a stated zero is required.
+type Options struct {
+	// Policy is the site's: it says whose events these are and what a token
+	// covers.
+	Policy *consent.Policy
+	// Service is the name of the Google service in the site's notice, and so
+	// the destination in the forwards table.
+	Service string
+
+	MeasurementID string
+	APISecret     Secret
+	// Endpoint replaces the Measurement Protocol's URL. "": [DefaultEndpoint].
+	// A name that leads to an address inside is refused at send time; a literal
+	// address is the operator's permission for exactly that one.
+	Endpoint string
+
+	Gate     Gate
+	Outcomes Outcomes
+
+	Logger   *slog.Logger     // nil: discarded
+	Now      func() time.Time // nil: time.Now
+	Parallel int              // requests under way at once; 0: 16
+}
+
+// Gate holds withdrawals off while a request begins. [consent.Index] is one.
+type Gate interface {
+	// Hold runs fn while no withdrawal can come into force; lookup answers
+	// what has been cut from a consent at that moment.
+	Hold(fn func(lookup func(consent.ID) *consent.Cut))
+}
+
+// Outcomes keeps terminal outcomes.
+type Outcomes interface {
+	// Record returns once the outcomes are on disk. An error means that they
+	// may not be; the sink records them again. It is called from several
+	// goroutines, and until Deliver has returned, also when its context is
+	// done.
+	Record(ctx context.Context, outcomes []collector.Forward) error
+}
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 16
+	}
+	return o
+}
+
+// New prepares the sink of one site's Google service. The error names what is
+// wrong with the options; it never holds the secret.
+func New(o Options) (*Sink, error) {
+	o = o.withDefaults()
+	switch {
+	case o.Policy == nil || o.Gate == nil || o.Outcomes == nil:
+		return nil, errors.New("forwarding to Google Analytics: no policy, gate or outcomes")
+	case o.Service == "":
+		return nil, fmt.Errorf("forwarding for %s: no service name", o.Policy.Site.Domain)
+	}
+	use, known := o.Policy.ServiceUse(o.Service)
+	if !known {
+		return nil, fmt.Errorf("forwarding for %s: its notice has no service %q", o.Policy.Site.Domain, o.Service)
+	}
+	c, err := newClient(o)
+	if err != nil {
+		return nil, fmt.Errorf("forwarding for %s to %s: %w", o.Policy.Site.Domain, o.Service, err)
+	}
+	scheme := "http"
+	if o.Policy.Site.Secure() {
+		scheme = "https"
+	}
+	return &Sink{
+		o: o, use: use, client: c, scheme: scheme, settled: map[key]bool{},
+		log: o.Logger.With("room", "ga4", "site", o.Policy.Site.Domain, "sink", o.Service),
+	}, nil
+}
+
+// Name names the sink's cursor in the spool: stable, and unique to site and
+// service.
+func (s *Sink) Name() string {
+	whole := s.o.Service + "-" + s.o.Policy.Site.Domain
+	sum := sha256.Sum256([]byte(whole))
+	slug := strings.ToLower(foreignRun.ReplaceAllString(whole, "_"))
+	return slug[:min(len(slug), 48)] + "-" + hex.EncodeToString(sum[:4])
+}

@@ -1,0 +1,211 @@
+package ga4
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/collector"
+	"sluice/collector/ga4/standin"
+	"sluice/collector/spool"
+	"sluice/consent"
+)
+
+const secret = "s3cret-of-the-stream"
+
+// Bits of the test notice, in its order.
+const (
+	analytics = 1 << 0
+	marketing = 1 << 2
+	googleBit = 1 << 1 // of the services
+)
+
+// policy is of a site with Google Analytics and an advertising service.
+func policy(t *testing.T) *consent.Policy {
+	t.Helper()
+	site := &consent.Site{
+		Domain: "example.com", PublicURL: "https://example.com/_s", ConsentDays: 180,
+		Notice: consent.NoticeInfo{Version: "1"},
+		Services: []consent.Service{
+			{Name: "google-analytics", Purpose: consent.Analytics},
+			{Name: "ads", Purpose: consent.Marketing, ConsentMode: []string{"ad_storage", "ad_user_data", "ad_personalization"}},
+		},
+	}
+	n, err := consent.NewNotice(site, func(consent.Purpose) (string, string) { return "", "" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consent.NewPolicy(site, n, nil)
+}
+
+// rig is a sink between a spool that the test plays and a stand-in for Google.
+// In a synctest bubble its network is net.Pipe and its clock the bubble's.
+type rig struct {
+	t      *testing.T
+	policy *consent.Policy
+	index  *consent.Index
+	google *standin.Server
+	sink   *Sink
+	log    *bytes.Buffer
+	conns  chan net.Conn
+	seq    uint64
+
+	mu       sync.Mutex
+	onDial   func() // called before a connection is opened
+	recorded []collector.Forward
+	refuse   int // times that Record fails yet
+	written  int // bytes that the sink has put on the wire
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	r := &rig{t: t, policy: policy(t), index: consent.NewIndex(), log: &bytes.Buffer{}, conns: make(chan net.Conn)}
+	r.google = standin.New(standin.Options{})
+	web := &http.Server{Handler: r.google}
+	go web.Serve(listener{r.conns})
+	r.sink = r.open()
+	t.Cleanup(func() {
+		r.sink.Close()
+		web.Close()
+	})
+	return r
+}
+
+// open returns a new sink, as after a restart.
+func (r *rig) open() *Sink {
+	r.t.Helper()
+	s, err := New(Options{
+		Policy: r.policy, Service: "google-analytics", MeasurementID: "G-TEST", APISecret: secret,
+		Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Endpoint: "http://127.0.0.1:1/mp/collect",
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.client.dial(func(context.Context, string, string) (net.Conn, error) {
+		r.mu.Lock()
+		hook := r.onDial
+		r.mu.Unlock()
+		if hook != nil {
+			hook()
+		}
+		near, far := net.Pipe()
+		r.conns <- far
+		return counted{near, r}, nil
+	})
+	return s
+}
+
+// counted counts what is written.
+type counted struct {
+	net.Conn
+	r *rig
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.written += n
+	return n, err
+}
+
+// listener hands out the far ends of pipes.
+type listener struct{ conns chan net.Conn }
+
+func (l listener) Accept() (net.Conn, error) {
+	c, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (l listener) Close() error   { close(l.conns); return nil }
+func (l listener) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Record is the rig's [Outcomes].
+func (r *rig) Record(_ context.Context, outcomes []collector.Forward) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.refuse > 0 {
+		r.refuse--
+		return errors.New("spool is full")
+	}
+	r.recorded = append(r.recorded, outcomes...)
+	return nil
+}
+
+// token is of a grant of the given purposes, given a moment ago.
+func (r *rig) token(purposes uint16) consent.Token {
+	return consent.Token{
+		Consent: uuid.New(), Receipt: uuid.New(), Notice: r.policy.Current.Fingerprint,
+		Purposes: purposes, Issued: uint32(time.Now().Add(-time.Minute).Unix()),
+	}
+}
+
+// event is a pageview under a token.
+func (r *rig) event(id string, change ...func(*collector.Event)) collector.Event {
+	ev := collector.Event{
+		ID: id, Site: "example.com", Name: "pageview", Hostname: "example.com", Path: "/" + id,
+		SessionStart: time.Now().Unix(), GAClientID: "123.456",
+	}
+	for _, f := range change {
+		f(&ev)
+	}
+	return ev
+}
+
+// record admits an event under token, as the collector does.
+func (r *rig) record(token consent.Token, ev collector.Event) spool.Record {
+	r.t.Helper()
+	permit, reason := collector.Gate(r.policy, token, nil, time.Now())
+	if reason != consent.Live {
+		r.t.Fatalf("the gate refuses: %s", reason)
+	}
+	r.seq++
+	return spool.Record{Seq: r.seq, Kind: spool.KindEvent, Data: permit.Admit(ev).Encoded()}
+}
+
+func batch(records ...spool.Record) spool.Batch {
+	return spool.Batch{First: records[0].Seq, Last: records[len(records)-1].Seq, Attempt: 1, Records: records}
+}
+
+// deliver gives the sink what the spool would.
+func (r *rig) deliver(records ...spool.Record) {
+	r.t.Helper()
+	if err := r.sink.Deliver(r.t.Context(), batch(records...)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// outcome is a forward row reduced to what a table can show.
+type outcome struct {
+	Event    string
+	State    collector.ForwardState
+	Reason   string
+	Attempts int
+}
+
+func (r *rig) outcomes() []outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []outcome
+	for _, f := range r.recorded {
+		out = append(out, outcome{f.EventID, f.State, f.Reason, f.Attempts})
+	}
+	return out
+}
+
+func (r *rig) wrote() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.written
+}

@@ -1,0 +1,279 @@
+package ga4
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"time"
+
+	"sluice/collector"
+	"sluice/collector/ga4/judge"
+	"sluice/consent"
+)
+
+const (
+	firstPause = time.Second
+	maxPause   = 5 * time.Minute
+	// maxUnanswered is how often a request is sent whose answers are lost:
+	// each time Google may have counted it.
+	maxUnanswered = 2
+	// maxAttempts is how often a request is sent that the endpoint does not
+	// take while it takes others: then it is the request. As long as it takes
+	// nothing at all, age alone ends the trying.
+	maxAttempts = 8
+)
+
+// shipment is a group on its way: what is left of its events, and what has been
+// tried.
+type shipment struct {
+	*Sink
+	events     []*collector.Event
+	done       []collector.Forward // outcomes not yet recorded
+	attempts   int
+	unanswered int
+	began      time.Time // of the first attempt
+	hash       string    // of the last payload
+}
+
+// settle brings a group's events to their end. last is the last seq of the
+// batch.
+func (s *Sink) settle(ctx context.Context, g *group, last uint64) error {
+	t := &shipment{Sink: s, events: g.events}
+	if g.same.noForward {
+		t.end(t.events, collector.Cancelled, string(consent.ByGPC))
+	}
+	for len(t.events) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		wait := t.try(ctx)
+		if err := s.record(ctx, t.done, last); err != nil {
+			return err
+		}
+		t.done = nil
+		if len(t.events) > 0 {
+			if err := pause(ctx, wait); err != nil {
+				return err
+			}
+		}
+	}
+	return s.record(ctx, t.done, last)
+}
+
+// try sends what is left, once, unless nothing is left to send. It returns how
+// long to wait before the next try.
+func (t *shipment) try(ctx context.Context) time.Duration {
+	now := t.o.Now()
+	t.expire(now)
+	if len(t.events) == 0 {
+		return 0
+	}
+	verdict := t.ask(now)
+	if verdict.reason != consent.Live {
+		t.end(t.events, collector.Cancelled, string(verdict.reason))
+		return 0
+	}
+	body := t.prepare(now, verdict.ads)
+	if body == nil {
+		return 0
+	}
+	if t.attempts == 0 {
+		t.began = now
+	}
+	a := t.client.post(ctx, body, t.pass(verdict))
+	if errors.Is(a.err, errConsentChanged) {
+		return 0 // nothing was sent; the next try sees why
+	}
+	t.attempts++
+	sum := sha256.Sum256(body)
+	t.hash = hex.EncodeToString(sum[:])
+	t.count(func(s *Stats) {
+		s.Requests++
+		if t.attempts > 1 {
+			s.Retried++
+		}
+	})
+	return t.conclude(a)
+}
+
+// expire ends the events that have waited for too long.
+func (t *shipment) expire(now time.Time) {
+	t.end(t.where(func(ev *collector.Event) bool { return now.Sub(ev.Time) > MaxAge }), collector.Dead, TooOld)
+}
+
+// verdict is what consent says of a shipment at one moment.
+type verdict struct {
+	reason consent.Reason
+	ads    AdConsent
+}
+
+// ask asks the gate now.
+func (t *shipment) ask(now time.Time) (v verdict) {
+	t.o.Gate.Hold(func(lookup func(consent.ID) *consent.Cut) { v = t.judge(lookup, now) })
+	return v
+}
+
+// judge needs to look at one event alone: all have one token. What is
+// forwarded was covered when it happened, too, for a token's grants do not
+// change, and the collector's gate held its time against the token's issue and
+// expiry.
+func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) verdict {
+	token := t.events[0].Token
+	cut := lookup(token.Consent)
+	v := verdict{reason: t.o.Policy.Live(token, cut, t.use, at)}
+	for _, service := range t.o.Policy.Site.Services {
+		use := consent.Use{Purpose: service.Purpose, Service: service.Name}
+		if service.Purpose == consent.Essential || t.o.Policy.Live(token, cut, use, at) != consent.Live {
+			continue // no recipient gets ad signals without a yes of the visitor's
+		}
+		v.ads.UserData = v.ads.UserData || Signal(slices.Contains(service.ConsentMode, "ad_user_data"))
+		v.ads.Personalization = v.ads.Personalization || Signal(slices.Contains(service.ConsentMode, "ad_personalization"))
+	}
+	return v
+}
+
+// errConsentChanged stops a request whose consent is not what it was when its
+// payload was built.
+var errConsentChanged = errors.New("consent has changed")
+
+// pass lets a request begin only if the gate's answer is still want, and holds
+// withdrawals off until its first bytes are written.
+func (t *shipment) pass(want verdict) pass {
+	return func(write func() (int, error)) (n int, err error) {
+		t.o.Gate.Hold(func(lookup func(consent.ID) *consent.Cut) {
+			if t.judge(lookup, t.o.Now()) != want {
+				err = errConsentChanged
+				return
+			}
+			n, err = write()
+		})
+		return n, err
+	}
+}
+
+// prepare returns the bytes to send, and ends the events of which Google would
+// keep nothing. nil: nothing to send now, look again.
+func (t *shipment) prepare(now time.Time, ads AdConsent) []byte {
+	payload, losses := build(t.events, t.scheme, ads)
+	body, err := payload.encode()
+	if err != nil {
+		t.log.Error("payload cannot be encoded", "err", err)
+		t.end(t.events, collector.Dead, Invalid)
+		return nil
+	}
+	v := judge.Judge(judge.Request{
+		Method: http.MethodPost, Query: t.client.url.Query(), Header: t.client.request(context.Background(), nil).Header,
+		Body: body, At: now, OwnHosts: t.hosts(),
+	}, judge.Relaxed)
+	switch {
+	case v.Refused != "" || v.WrongMethod || v.Invisible || len(v.Violations) > 0:
+		t.log.Warn("payload not sent: it would not be kept", "code", v.Refused, "invisible", v.Invisible, "violations", v.Violations)
+		t.end(t.events, collector.Dead, Invalid)
+		return nil
+	case len(v.Dropped) > 0:
+		var bad []*collector.Event
+		for _, d := range v.Dropped {
+			bad = append(bad, payload.Events[d.Index].source)
+			t.log.Warn("event not sent: it would not be kept", "code", d.Reason)
+		}
+		t.end(bad, collector.Dead, Invalid)
+		return nil
+	}
+	if t.attempts == 0 {
+		t.count(func(s *Stats) { s.Losses.add(losses) })
+	}
+	return body
+}
+
+// hosts are the pages' own: where one is a literal address it is the site's.
+func (t *shipment) hosts() []string {
+	var out []string
+	for _, ev := range t.events {
+		if !slices.Contains(out, ev.Hostname) {
+			out = append(out, ev.Hostname)
+		}
+	}
+	return out
+}
+
+// conclude draws the consequence of an answer, or of none, and returns how long
+// to wait before the next try.
+func (t *shipment) conclude(a answer) time.Duration {
+	now := t.o.Now()
+	if a.status == 0 && a.begun {
+		t.unanswered++
+	}
+	switch {
+	case a.taken():
+		t.lastTaken.Store(now.UnixNano())
+		t.end(t.events, collector.Acknowledged, "")
+		return 0
+	case !a.again():
+		t.log.Warn("google analytics rejects a request", "status", a.status, "attempt", t.attempts)
+		t.end(t.events, collector.Dead, Rejected)
+		return 0
+	case t.unanswered >= maxUnanswered && !t.repeatable(),
+		t.attempts >= maxAttempts && t.lastTaken.Load() > t.began.UnixNano():
+		t.log.Warn("request given up", "status", a.status, "attempt", t.attempts, "err", a.err)
+		t.end(t.events, collector.Dead, Exhausted)
+		return 0
+	}
+	t.log.Warn("google analytics does not take a request, trying again", "status", a.status, "attempt", t.attempts, "err", a.err)
+	return max(backoff(t.attempts), min(a.retryAfter, time.Hour))
+}
+
+// repeatable reports whether Google drops what it gets twice: of all events it
+// does so only with purchases, by their transaction.
+func (t *shipment) repeatable() bool {
+	return !slices.ContainsFunc(t.events, func(ev *collector.Event) bool {
+		transaction := slices.ContainsFunc(ev.Props, func(p collector.Prop) bool { return p.Key == "transaction_id" && p.Value != "" })
+		return ev.Name != "purchase" || !transaction
+	})
+}
+
+func (t *shipment) where(match func(*collector.Event) bool) []*collector.Event {
+	var out []*collector.Event
+	for _, ev := range t.events {
+		if match(ev) {
+			out = append(out, ev)
+		}
+	}
+	return out
+}
+
+// end takes events out of the shipment with their outcome.
+func (t *shipment) end(events []*collector.Event, state collector.ForwardState, reason string) {
+	for _, ev := range events {
+		t.done = append(t.done, collector.Forward{
+			Site: ev.Site, EventID: ev.ID, ReceiptID: ev.Token.Receipt, Destination: t.o.Service,
+			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(),
+		})
+	}
+	t.events = t.where(func(ev *collector.Event) bool { return !slices.Contains(events, ev) })
+}
+
+// backoff is the pause after the nth attempt: doubling, half of it random, so
+// that many shipments do not come back at once.
+func backoff(attempt int) time.Duration {
+	d := maxPause
+	if attempt < 10 {
+		d = min(firstPause<<(attempt-1), maxPause)
+	}
+	return d/2 + rand.N(d/2)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to try again: %w", ctx.Err())
+	case <-t.C:
+		return nil
+	}
+}

@@ -1,0 +1,248 @@
+package ga4
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"sluice/collector"
+	"sluice/collector/ga4/judge"
+	"sluice/collector/spool"
+	"sluice/consent"
+)
+
+// MaxAge is when an event is dead. Google takes 72 hours, but gives an event to
+// its session, and so to a source, only within 24.
+const MaxAge = 24 * time.Hour
+
+// Reasons of cancelled and dead events beside those of package consent.
+const (
+	TooOld    = "too_old"   // waited for 24 hours
+	Invalid   = "invalid"   // Google would not keep it, or it must not leave
+	Rejected  = "rejected"  // an answer that repeating cannot change
+	Exhausted = "exhausted" // tried as often as is safe
+)
+
+// Sink is the way of one site's events to one Google property: a [spool.Sink].
+// Deliver is called by one goroutine at a time.
+type Sink struct {
+	o      Options
+	use    consent.Use
+	scheme string // of the site's pages
+	client *client
+	log    *slog.Logger
+
+	// settled holds the outcomes that are on disk for events which the cursor
+	// may yet give out again; they are not sent twice. Once a batch begins
+	// behind settledUpTo none can come.
+	mu          sync.Mutex
+	settled     map[key]bool
+	settledUpTo uint64
+
+	lastTaken atomic.Int64 // when the endpoint last took a request, Unix ns
+	stats     counters
+}
+
+// key tells events apart: an event's ID is unique within its consent.
+type key struct {
+	event   string
+	receipt consent.ID
+}
+
+// Stats counts since the start.
+type Stats struct {
+	Acknowledged, Cancelled, Dead uint64 // events
+	Requests, Retried             uint64
+	Unreadable                    uint64 // event records of an encoding not known here
+	Losses                        Losses
+}
+
+type counters struct {
+	sync.Mutex
+	Stats
+}
+
+// Stats returns the counts so far.
+func (s *Sink) Stats() Stats {
+	s.stats.Lock()
+	defer s.stats.Unlock()
+	return s.stats.Stats
+}
+
+func (s *Sink) count(f func(*Stats)) {
+	s.stats.Lock()
+	defer s.stats.Unlock()
+	f(&s.stats.Stats)
+}
+
+// Close lets go of idle connections, once Deliver is not called any more.
+func (s *Sink) Close() { s.client.close() }
+
+// Replay takes a record of the spool's tail at start, before the first
+// Deliver. Outcomes recorded by an earlier run are remembered, so that the
+// batch it left unfinished is not sent twice. Only records behind the sink's
+// cursor matter; others do no harm.
+func (s *Sink) Replay(r spool.Record) error {
+	if r.Kind != spool.KindForward {
+		return nil
+	}
+	f, err := collector.DecodeForward(r.Data)
+	if err != nil {
+		return fmt.Errorf("replay record %d: %w", r.Seq, err)
+	}
+	if f.Site == s.o.Policy.Site.Domain && f.Destination == s.o.Service {
+		s.remember([]collector.Forward{f}, r.Seq)
+	}
+	return nil
+}
+
+func (s *Sink) remember(outcomes []collector.Forward, seq uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settledUpTo = max(s.settledUpTo, seq)
+	for _, f := range outcomes {
+		s.settled[key{f.EventID, f.ReceiptID}] = true
+	}
+}
+
+// Deliver brings every event of the batch that is this site's to its end and
+// records it. It returns an error only where ctx ends first; a later Deliver of
+// the same batch goes on where this one stopped.
+func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
+	work := errgroup.Group{}
+	work.SetLimit(s.o.Parallel)
+	for _, lane := range s.lanes(b) {
+		work.Go(func() error {
+			for _, g := range lane {
+				if err := s.settle(ctx, g, b.Last); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
+	}
+	return nil
+}
+
+// group is what may share a request: up to 25 events, in order, of one client
+// under one token from one country and device.
+type group struct {
+	same   sameness
+	events []*collector.Event
+	room   int // items that still fit
+	bytes  int // of the events' records
+}
+
+// maxGroupBytes keeps a payload under Google's 130 kB: a byte of a record
+// becomes six at worst, and each item brings some hundred of its own.
+const maxGroupBytes = 16 << 10
+
+func (g *group) takes(same sameness, items, bytes int) bool {
+	return g.same == same && g.room >= items && g.bytes+bytes <= maxGroupBytes
+}
+
+type sameness struct {
+	client, country, device, os, browser string
+	token                                consent.Token
+	noForward                            bool
+}
+
+// lanes sorts the batch's events into groups, and the groups into lanes. The
+// groups of a lane go one after the other: they are of one client.
+func (s *Sink) lanes(b spool.Batch) map[string][]*group {
+	s.forget(b.First)
+	lanes := map[string][]*group{}
+	for _, r := range b.Records {
+		ev := s.event(r)
+		if ev == nil {
+			continue
+		}
+		same := sameness{
+			client: ev.GAClientID, country: ev.Country, device: ev.Device, os: ev.OS, browser: ev.Browser,
+			token: ev.Token, noForward: ev.NoForward,
+		}
+		need := 1
+		if ev.SessionFirst {
+			need = 2 // campaign_details goes before it
+		}
+		lane := lanes[same.client]
+		if n := len(lane); n == 0 || !lane[n-1].takes(same, need, len(r.Data)) {
+			lane = append(lane, &group{same: same, room: judge.MaxEvents})
+		}
+		g := lane[len(lane)-1]
+		g.events = append(g.events, ev)
+		g.room -= need
+		g.bytes += len(r.Data)
+		lanes[same.client] = lane
+	}
+	return lanes
+}
+
+// event reads a record; nil for what is none of the sink's business: other
+// kinds, other sites, test hosts, events that have ended already.
+func (s *Sink) event(r spool.Record) *collector.Event {
+	if r.Kind != spool.KindEvent {
+		return nil
+	}
+	ev, err := collector.DecodeEvent(r.Data)
+	if err != nil {
+		s.count(func(t *Stats) { t.Unreadable++ })
+		s.log.Error("event record cannot be read", "seq", r.Seq, "err", err)
+		return nil
+	}
+	if ev.Site != s.o.Policy.Site.Domain || ev.Test {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.settled[key{ev.ID, ev.Token.Receipt}] {
+		return nil
+	}
+	return &ev
+}
+
+// forget drops the memory of outcomes once no batch can ask for them.
+func (s *Sink) forget(first uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first > s.settledUpTo {
+		clear(s.settled)
+	}
+}
+
+// record puts outcomes on disk, however long it takes, until ctx is done. The
+// append itself is not cut short: what has been sent should be known.
+func (s *Sink) record(ctx context.Context, outcomes []collector.Forward, last uint64) error {
+	for attempt := 1; len(outcomes) > 0; attempt++ {
+		err := s.o.Outcomes.Record(context.WithoutCancel(ctx), outcomes)
+		if err == nil {
+			break
+		}
+		s.log.Warn("outcomes not recorded, trying again", "attempt", attempt, "err", err)
+		if waitErr := pause(ctx, backoff(attempt)); waitErr != nil {
+			return fmt.Errorf("record %d outcomes: %w", len(outcomes), err)
+		}
+	}
+	s.remember(outcomes, last)
+	s.count(func(t *Stats) {
+		for _, f := range outcomes {
+			switch f.State {
+			case collector.Acknowledged:
+				t.Acknowledged++
+			case collector.Cancelled:
+				t.Cancelled++
+			case collector.Dead:
+				t.Dead++
+			}
+		}
+	})
+	return nil
+}

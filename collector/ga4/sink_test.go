@@ -1,0 +1,483 @@
+package ga4
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/collector"
+	"sluice/collector/ga4/standin"
+	"sluice/collector/spool"
+	"sluice/consent"
+)
+
+// bubble runs a test against a rig under a fake clock.
+func bubble(t *testing.T, f func(t *testing.T, r *rig)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { f(t, newRig(t)) })
+}
+
+// names lists the events of each request that arrived.
+func names(t *testing.T, hits []standin.Hit) [][]string {
+	t.Helper()
+	var out [][]string
+	for _, h := range hits {
+		var body struct {
+			Events []struct {
+				Name   string
+				Params map[string]any
+			}
+		}
+		if err := json.Unmarshal(h.Body, &body); err != nil {
+			t.Fatal(err)
+		}
+		var events []string
+		for _, e := range body.Events {
+			events = append(events, fmt.Sprint(e.Name, " ", strings.TrimPrefix(fmt.Sprint(e.Params["page_location"]), "https://example.com/")))
+		}
+		out = append(out, events)
+	}
+	return out
+}
+
+func TestAcknowledged(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		one := r.token(analytics)
+		r.deliver(r.record(one, r.event("a")), r.record(one, r.event("b")))
+		hits := r.google.Hits()
+		if diff := cmp.Diff([][]string{{"page_view a", "page_view b"}}, names(t, hits)); diff != "" {
+			t.Fatalf("requests (-want +got):\n%s", diff)
+		}
+		if !hits[0].Verdict.Clean() {
+			t.Errorf("the judge complains: %+v", hits[0].Verdict)
+		}
+		if q := hits[0].Query; q.Get("measurement_id") != "G-TEST" || q.Get("api_secret") != secret {
+			t.Error("the query lacks measurement_id or api_secret")
+		}
+		sum := sha256.Sum256(hits[0].Body)
+		want := []collector.Forward{}
+		for _, id := range []string{"a", "b"} {
+			want = append(want, collector.Forward{
+				Site: "example.com", EventID: id, ReceiptID: one.Receipt, Destination: "google-analytics",
+				State: collector.Acknowledged, Attempts: 1, PayloadHash: hex.EncodeToString(sum[:]), Time: time.Now().UTC(),
+			})
+		}
+		if diff := cmp.Diff(want, r.recorded); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if got := r.sink.Stats(); got.Acknowledged != 2 || got.Requests != 1 || got.Retried != 0 {
+			t.Errorf("stats = %+v", got)
+		}
+	})
+}
+
+// TestCancelled holds what the gate finds at send time. Not one byte leaves.
+func TestCancelled(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		// between runs after the event was admitted and before it is sent.
+		between func(r *rig, token *consent.Token)
+		event   func(*collector.Event)
+		want    consent.Reason
+	}{
+		{"withdrawn", func(r *rig, token *consent.Token) { r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever}) }, nil, consent.Withdrawn},
+		{"service taken back", func(r *rig, token *consent.Token) {
+			r.index.Apply(token.Consent, &consent.Cut{Services: map[string]uint32{"google-analytics": token.Issued + 1}})
+		}, nil, consent.Withdrawn},
+		{"expired", func(*rig, *consent.Token) { time.Sleep(180 * 24 * time.Hour) }, nil, ""}, // too old comes first
+		{"notice superseded", func(r *rig, _ *consent.Token) {
+			r.policy.Site.Services[0].Provider = "another"
+			n, err := consent.NewNotice(r.policy.Site, func(consent.Purpose) (string, string) { return "", "" })
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			*r.policy = *consent.NewPolicy(r.policy.Site, n, []*consent.Notice{r.policy.Current})
+		}, nil, consent.StaleNotice},
+		{"signal", nil, func(ev *collector.Event) { ev.NoForward = true }, consent.ByGPC},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				token := r.token(analytics)
+				ev := r.event("a")
+				if tt.event != nil {
+					tt.event(&ev)
+				}
+				rec := r.record(token, ev)
+				if tt.between != nil {
+					tt.between(r, &token)
+				}
+				r.deliver(rec)
+				want := outcome{"a", collector.Cancelled, string(tt.want), 0}
+				if tt.want == "" {
+					want = outcome{"a", collector.Dead, TooOld, 0}
+				}
+				if diff := cmp.Diff([]outcome{want}, r.outcomes()); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+				if r.wrote() != 0 {
+					t.Errorf("%d bytes were sent", r.wrote())
+				}
+			})
+		})
+	}
+}
+
+// TestNeverGranted sends nothing for a visitor who said yes to the site's own
+// statistics and no to Google.
+func TestNeverGranted(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		token.Denied = googleBit
+		r.deliver(r.record(token, r.event("a")))
+		if diff := cmp.Diff([]outcome{{"a", collector.Cancelled, "no_consent", 0}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if r.wrote() != 0 {
+			t.Errorf("%d bytes were sent", r.wrote())
+		}
+	})
+}
+
+// TestExpiredWhileWaiting lets a consent run out between two tries.
+func TestExpiredWhileWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		token.Issued = uint32(time.Now().Add(-180*24*time.Hour + time.Hour).Unix())
+		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 500})
+		r.deliver(r.record(token, r.event("a")))
+		got := r.outcomes()
+		if len(got) != 1 || got[0].State != collector.Cancelled || got[0].Reason != "expired" || got[0].Attempts < 8 {
+			t.Errorf("outcomes = %+v, want cancelled as expired after many attempts", got)
+		}
+	})
+}
+
+// TestWithdrawnAtTheLastMoment withdraws after the payload was built, while
+// the connection is being opened.
+func TestWithdrawnAtTheLastMoment(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		r.onDial = func() { r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever}) }
+		r.deliver(r.record(token, r.event("a")))
+		if diff := cmp.Diff([]outcome{{"a", collector.Cancelled, "withdrawn", 0}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if r.wrote() != 0 || len(r.google.Hits()) != 0 {
+			t.Errorf("%d bytes were sent", r.wrote())
+		}
+	})
+}
+
+// TestWithdrawnBetweenTries withdraws after a first try has failed.
+func TestWithdrawnBetweenTries(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 500})
+		rec := r.record(token, r.event("a"))
+		go func() {
+			time.Sleep(100 * time.Millisecond)
+			r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever})
+			r.google.Fail(standin.Fault{})
+		}()
+		r.deliver(rec)
+		if diff := cmp.Diff([]outcome{{"a", collector.Cancelled, "withdrawn", 1}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if n := len(r.google.Hits()); n != 1 {
+			t.Errorf("%d requests, want the first one alone", n)
+		}
+	})
+}
+
+// TestAdConsent says GRANTED only under a live grant of an advertising service,
+// at the moment of the first byte.
+func TestAdConsent(t *testing.T) {
+	t.Parallel()
+	const no, yes = `"consent":{"ad_user_data":"DENIED","ad_personalization":"DENIED"}`, `"consent":{"ad_user_data":"GRANTED","ad_personalization":"GRANTED"}`
+	for _, tt := range []struct {
+		name     string
+		purposes uint16
+		taken    bool // marketing is taken back while the connection is opened
+		want     string
+	}{
+		{"analytics alone", analytics, false, no},
+		{"marketing too", analytics | marketing, false, yes},
+		{"marketing taken back", analytics | marketing, true, no},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				token := r.token(tt.purposes)
+				if tt.taken {
+					r.onDial = func() {
+						r.index.Apply(token.Consent, &consent.Cut{Purposes: map[consent.Purpose]uint32{consent.Marketing: token.Issued + 1}})
+					}
+				}
+				r.deliver(r.record(token, r.event("a")))
+				hits := r.google.Hits()
+				if len(hits) != 1 || !strings.Contains(string(hits[0].Body), tt.want) {
+					t.Errorf("got %d requests, body %s; want one with %s", len(hits), hits[0].Body, tt.want)
+				}
+				if diff := cmp.Diff([]outcome{{"a", collector.Acknowledged, "", 1}}, r.outcomes()); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestFaults is what becomes of an event under each way to fail.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	purchase := func(ev *collector.Event) {
+		ev.Name, ev.Props = "purchase", []collector.Prop{{Key: "transaction_id", Value: "T1"}}
+	}
+	ack := func(attempts int) outcome { return outcome{"a", collector.Acknowledged, "", attempts} }
+	dead := func(reason string, attempts int) outcome { return outcome{"a", collector.Dead, reason, attempts} }
+	tests := []struct {
+		name  string
+		fault standin.Fault
+		event func(*collector.Event)
+		want  outcome
+		kept  int // events that Google would have counted
+		least time.Duration
+	}{
+		{"refused, then taken", standin.Fault{Kind: standin.Refuse, Times: 1}, nil, ack(2), 1, 500 * time.Millisecond},
+		{"answer lost once", standin.Fault{Kind: standin.Reset, Times: 1}, nil, ack(2), 2, 500 * time.Millisecond},
+		{"answer always lost", standin.Fault{Kind: standin.Reset}, nil, dead(Exhausted, 2), 2, 500 * time.Millisecond},
+		{"answer of a purchase lost", standin.Fault{Kind: standin.Reset, Times: 5}, purchase, ack(6), 6, 15 * time.Second},
+		{"slow", standin.Fault{Kind: standin.Slow, Delay: 9 * time.Second, Times: 1}, nil, ack(1), 1, 9 * time.Second},
+		{"too slow", standin.Fault{Kind: standin.Slow, Delay: time.Minute, Times: 1}, nil, ack(2), 2, 10 * time.Second},
+		{"500 thrice", standin.Fault{Kind: standin.Answer, Status: 500, Times: 3}, nil, ack(4), 1, 3500 * time.Millisecond},
+		{"429", standin.Fault{Kind: standin.Answer, Status: 429, Times: 1}, nil, ack(2), 1, 500 * time.Millisecond},
+		{"503 with Retry-After", standin.Fault{Kind: standin.Answer, Status: 503, RetryAfter: 90 * time.Second, Times: 1}, nil, ack(2), 1, 90 * time.Second},
+		{"400", standin.Fault{Kind: standin.Answer, Status: 400, Times: 1}, nil, dead(Rejected, 1), 0, 0},
+		{"redirect", standin.Fault{Kind: standin.Answer, Status: 302, Times: 1}, nil, dead(Rejected, 1), 0, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				began := time.Now()
+				r.google.Fail(tt.fault)
+				ev := r.event("a")
+				if tt.event != nil {
+					tt.event(&ev)
+				}
+				r.deliver(r.record(r.token(analytics), ev))
+				if diff := cmp.Diff([]outcome{tt.want}, r.outcomes()); diff != "" {
+					t.Errorf("outcomes (-want +got):\n%s", diff)
+				}
+				kept := 0
+				for _, h := range r.google.Hits() {
+					kept += len(h.Kept())
+				}
+				if kept != tt.kept {
+					t.Errorf("Google counts %d events, want %d", kept, tt.kept)
+				}
+				if took := time.Since(began); took < tt.least {
+					t.Errorf("took %s, want %s at least", took, tt.least)
+				}
+				if strings.Contains(r.log.String(), secret) {
+					t.Errorf("the secret is in the log:\n%s", r.log)
+				}
+			})
+		})
+	}
+}
+
+// TestOutage tries for a day and not longer.
+func TestOutage(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		began := time.Now()
+		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 500})
+		r.deliver(r.record(r.token(analytics), r.event("a")))
+		got := r.outcomes()
+		if len(got) != 1 || got[0].State != collector.Dead || got[0].Reason != TooOld || got[0].Attempts < 288 {
+			t.Errorf("outcomes = %+v, want dead as too old after a try every five minutes or so", got)
+		}
+		if took := time.Since(began); took < MaxAge || took > MaxAge+maxPause {
+			t.Errorf("took %s, want a day", took)
+		}
+	})
+}
+
+// TestPoison gives up a request that the endpoint does not take while it takes
+// others, so that one payload cannot hold up the site for a day.
+func TestPoison(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 500, Times: maxAttempts})
+		began := time.Now()
+		go func() {
+			time.Sleep(time.Second)
+			r.sink.lastTaken.Store(time.Now().UnixNano())
+		}()
+		r.deliver(r.record(r.token(analytics), r.event("a")))
+		if diff := cmp.Diff([]outcome{{"a", collector.Dead, Exhausted, maxAttempts}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if took := time.Since(began); took > 5*time.Minute {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// TestGroups shares requests among events of one client and consent, in order.
+func TestGroups(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.sink.o.Parallel = 1
+		one, two := r.token(analytics), r.token(analytics)
+		first := func(ev *collector.Event) { ev.SessionFirst, ev.UTMSource = true, "mail" }
+		records := []spool.Record{r.record(one, r.event("0", first))}
+		for i := 1; i < 30; i++ {
+			records = append(records, r.record(one, r.event(fmt.Sprint(i))))
+		}
+		records = append(records, r.record(two, r.event("x")), r.record(one, r.event("y")))
+		r.deliver(records...)
+		got := names(t, r.google.Hits())
+		var counts []int
+		for _, events := range got {
+			counts = append(counts, len(events))
+		}
+		if diff := cmp.Diff([]int{25, 6, 1, 1}, counts); diff != "" {
+			t.Fatalf("events a request (-want +got):\n%s", diff)
+		}
+		if got[0][0] != "campaign_details <nil>" || got[0][1] != "page_view 0" || got[0][24] != "page_view 23" || got[1][0] != "page_view 24" {
+			t.Errorf("order is wrong: %v", got)
+		}
+		if n := len(r.outcomes()); n != 32 {
+			t.Errorf("%d outcomes, want one for each of 32 events", n)
+		}
+	})
+}
+
+// TestNotOurs passes over what is none of the sink's business.
+func TestNotOurs(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		r.deliver(
+			r.record(token, r.event("other", func(ev *collector.Event) { ev.Site = "example.org" })),
+			r.record(token, r.event("test", func(ev *collector.Event) { ev.Test = true })),
+			spool.Record{Seq: 8, Kind: spool.KindReceipt, Data: []byte("{}")},
+			spool.Record{Seq: 9, Kind: spool.KindEvent, Data: []byte("rot")},
+		)
+		if len(r.outcomes()) != 0 || r.wrote() != 0 {
+			t.Errorf("outcomes %v, %d bytes sent; want none", r.outcomes(), r.wrote())
+		}
+		if got := r.sink.Stats().Unreadable; got != 1 {
+			t.Errorf("%d unreadable records counted, want 1", got)
+		}
+	})
+}
+
+// TestInvalid ends what Google would not keep, and sends the rest.
+func TestInvalid(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.sink.o.Parallel = 1
+		token := r.token(analytics)
+		r.deliver(
+			r.record(token, r.event("no client", func(ev *collector.Event) { ev.GAClientID = "" })),
+			r.record(token, r.event("a uuid", func(ev *collector.Event) { ev.GAClientID = "3f2b" })),
+			r.record(token, r.event("good")),
+		)
+		got := map[string]outcome{}
+		for _, o := range r.outcomes() {
+			got[o.Event] = o
+		}
+		want := map[string]outcome{
+			"no client": {"no client", collector.Dead, Invalid, 0},
+			"a uuid":    {"a uuid", collector.Dead, Invalid, 0},
+			"good":      {"good", collector.Acknowledged, "", 1},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestStopAndGoOn stops in the middle of a batch: what was sent is not sent
+// again, neither by the same sink nor by the next one.
+func TestStopAndGoOn(t *testing.T) {
+	t.Parallel()
+	for _, restart := range []bool{false, true} {
+		t.Run(fmt.Sprint("restart ", restart), func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				r.sink.o.Parallel = 1
+				one := r.token(analytics)
+				b := batch(r.record(one, r.event("a")), r.record(r.token(analytics), r.event("b")))
+				ctx, stop := context.WithCancel(t.Context())
+				go func() {
+					time.Sleep(50 * time.Millisecond)
+					stop()
+				}()
+				r.google.Fail(standin.Fault{Kind: standin.Slow, Delay: 100 * time.Millisecond, Times: 1})
+				if err := r.sink.Deliver(ctx, b); err == nil {
+					t.Fatal("Deliver reports success although it was stopped")
+				}
+				if diff := cmp.Diff([]outcome{{"a", collector.Acknowledged, "", 1}}, r.outcomes()); diff != "" {
+					t.Fatalf("a request under way is not seen through (-want +got):\n%s", diff)
+				}
+				if restart {
+					r.sink.Close()
+					r.sink = r.open()
+					data, err := r.recorded[0].AppendBinary(nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := r.sink.Replay(spool.Record{Seq: 17, Kind: spool.KindForward, Data: data}); err != nil {
+						t.Fatal(err)
+					}
+					b.Recovered = true
+				}
+				if err := r.sink.Deliver(t.Context(), b); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff([][]string{{"page_view a"}, {"page_view b"}}, names(t, r.google.Hits())); diff != "" {
+					t.Errorf("requests (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestRecordFails records again, and does not send again.
+func TestRecordFails(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.refuse = 3
+		r.deliver(r.record(r.token(analytics), r.event("a")))
+		if diff := cmp.Diff([]outcome{{"a", collector.Acknowledged, "", 1}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+		if n := len(r.google.Hits()); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+	})
+}
+
+func TestForgets(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		r.deliver(r.record(token, r.event("a")))
+		r.deliver(r.record(token, r.event("b")))
+		if len(r.sink.settled) != 1 {
+			t.Errorf("%d outcomes remembered, want the last batch's alone", len(r.sink.settled))
+		}
+	})
+}
+
+func TestReplayUnreadable(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		if err := r.sink.Replay(spool.Record{Kind: spool.KindForward, Data: []byte("rot")}); err == nil {
+			t.Error("no error")
+		}
+	})
+}
