@@ -49,7 +49,7 @@ func (a Agent) Device() Device {
 		return a.hinted(Device{})
 	}
 	ua := useragent.New(a.UserAgent)
-	d := Device{Bot: ua.Bot() || IsBot(a.UserAgent), Class: class(a.UserAgent, ua.Mobile())}
+	d := Device{Bot: ua.Bot() || IsBot(a.UserAgent), Class: class(a.UserAgent)}
 	d.Browser, d.BrowserVersion = browser(a.UserAgent, ua)
 	d.OS, d.OSVersion = system(a.UserAgent, ua.OSInfo())
 	d = a.hinted(d)
@@ -164,12 +164,15 @@ func system(ua string, os useragent.OSInfo) (name, version string) {
 	return os.Name, os.Version
 }
 
-func class(ua string, mobile bool) string {
-	android := strings.Contains(ua, "Android")
+// class goes by what makers agreed on: telephones say "Mobile", tablets with
+// Android do not (developer.chrome.com, "User-Agent on Android").
+func class(ua string) string {
+	mobile := strings.Contains(ua, "Mobi")
+	tablet := strings.Contains(ua, "Tablet") && !strings.Contains(ua, "Tablet PC")
 	switch {
-	case strings.Contains(ua, "iPad"), strings.Contains(ua, "Tablet"), strings.Contains(ua, "Silk/") && !mobile, android && !mobile:
+	case strings.Contains(ua, "iPad"), tablet, !mobile && (strings.Contains(ua, "Android") || strings.Contains(ua, "Silk/")):
 		return "tablet"
-	case mobile, android, strings.Contains(ua, "iPhone"), strings.Contains(ua, "Mobi"):
+	case mobile, strings.Contains(ua, "iPhone"), strings.Contains(ua, "Opera Mini"):
 		return "mobile"
 	}
 	return "desktop"
