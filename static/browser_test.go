@@ -515,3 +515,52 @@ func TestBrowserEngagement(t *testing.T) {
 		t.Errorf("engagement: %v ms, want the 700 read", event["engagement_ms"])
 	}
 }
+
+func TestBrowserBackForwardCache(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	b.Asked()
+	b.Click("Accept all", "section")
+	d.wait("/_s/e", 1)
+	b.Run(`dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`)
+	d.wait("/_s/e", 2) // coming back is a pageview
+	b.Run(`(document.cookie = 'sl_choice=1:2025-07:::1763934343;path=/', dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})))`)
+	b.Settle()
+	if got, want := d.events(), []string{"pageview /plain.html", "pageview /plain.html"}; !slices.Equal(got, want) {
+		t.Errorf("events: %q, want %q: none after a refusal elsewhere", got, want)
+	}
+	if got := eval[string](b, `document.cookie`); strings.Contains(got, "sl_s") {
+		t.Errorf("cookies after a refusal elsewhere: %q", got)
+	}
+}
+
+// TestBrowserPageAround: what the banner does to the page is to keep the covered
+// end within reach, without moving anything; closed, it leaves no trace, and
+// closing is no answer.
+func TestBrowserPageAround(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.banner["close_button"] = true
+	b := d.open("/long.html")
+	b.Asked()
+	padding := `getComputedStyle(document.documentElement).scrollPaddingBottom`
+	b.Until(`parseFloat(` + padding + `) >= $('section').getBoundingClientRect().height`)
+	shift := eval[float64](b, `new Promise((done) => {
+		let sum = 0;
+		new PerformanceObserver((list) => { for (const entry of list.getEntries()) sum += entry.value; })
+			.observe({ type: 'layout-shift', buffered: true });
+		requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+	})`)
+	if shift != 0 {
+		t.Errorf("the banner moved the page by %v", shift)
+	}
+	b.Run(`$('.close').click()`)
+	b.Until(`!document.querySelector('sluice-choices')`)
+	if got := eval[string](b, padding); got != "auto" {
+		t.Errorf("scroll-padding after closing: %s", got)
+	}
+	if eval[string](b, `document.cookie`) != "" || slices.Contains(d.paths(), "POST /_s/d") {
+		t.Error("closing the banner was taken for an answer")
+	}
+}
