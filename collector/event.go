@@ -77,8 +77,8 @@ const (
 
 // stringFields lists an event's strings in the order of the encoding. New ones
 // go to the end, with a new eventVersion.
-func (e *Event) stringFields() []*string {
-	return []*string{
+func (e *Event) stringFields() [32]*string {
+	return [...]*string{
 		&e.ID, &e.Site, &e.Name, &e.Visitor, &e.Session, &e.Hostname, &e.Path, &e.Query, &e.Title, &e.Referrer,
 		&e.Source, &e.Channel, &e.UTMSource, &e.UTMMedium, &e.UTMCampaign, &e.UTMTerm, &e.UTMContent,
 		&e.Country, &e.Region, &e.City, &e.Browser, &e.BrowserVersion, &e.OS, &e.OSVersion, &e.Device, &e.Language,
@@ -92,15 +92,7 @@ func (e *Event) stringFields() []*string {
 // u32), the strings of stringFields and the properties, each string with a
 // uvarint length. Big endian.
 func (e *Event) appendTo(dst []byte) []byte {
-	var flags byte
-	for _, f := range []struct {
-		on  bool
-		bit byte
-	}{{e.Test, flagTest}, {e.SessionFirst, flagSessionFirst}, {e.NoForward, flagNoForward}} {
-		if f.on {
-			flags |= f.bit
-		}
-	}
+	flags := flag(e.Test, flagTest) | flag(e.SessionFirst, flagSessionFirst) | flag(e.NoForward, flagNoForward)
 	be := binary.BigEndian
 	dst = append(dst, eventVersion, flags)
 	dst = be.AppendUint64(dst, uint64(e.Time.UnixMilli()))
@@ -124,7 +116,7 @@ func (e *Event) appendTo(dst []byte) []byte {
 		case float64:
 			dst = be.AppendUint64(append(dst, propNumber), math.Float64bits(v))
 		case bool:
-			dst = append(dst, propBool, map[bool]byte{true: 1}[v])
+			dst = append(dst, propBool, flag(v, 1))
 		case string:
 			dst = appendString(append(dst, propString), v)
 		default:
@@ -132,6 +124,13 @@ func (e *Event) appendTo(dst []byte) []byte {
 		}
 	}
 	return dst
+}
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
 }
 
 func appendString(dst []byte, s string) []byte {
