@@ -1,0 +1,187 @@
+package dashboards
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+
+	"sluice/consent"
+	"sluice/dashboards/query"
+)
+
+// SmallCell is the least count that is shown on its own. Fewer are shown
+// together: a count of one, beside a date, can be somebody.
+const SmallCell = 10
+
+// Consents is the panel about what visitors decided.
+type Consents struct {
+	Views, Decisions, Signals string // banners shown, decisions made, visits under GPC without a choice
+	Rate                      string // decisions ÷ views
+	ByKind                    []Line
+	Purposes                  []Line
+	Refused                   []Line // events, by reason
+	Accepted                  string // events
+	Failed                    bool
+}
+
+var methodNames = map[consent.Method]string{
+	consent.AcceptAll: "Accepted all", consent.RejectAll: "Rejected all", consent.Custom: "Chose purposes", consent.Withdraw: "Withdrew",
+	consent.MethodGPC: "Confirmed Global Privacy Control", consent.Form: "Saved the form on the choices page",
+	consent.Once: "Allowed one service in place", consent.API: "Told by the site's backend",
+}
+
+var reasonNames = map[string]string{
+	string(consent.NoConsent): "No consent", string(consent.Expired): "Consent expired", string(consent.Withdrawn): "Consent withdrawn",
+	string(consent.StaleNotice): "Notice has changed since", string(consent.BadToken): "Token unreadable or forged",
+	string(consent.WrongSite): "Token or address of another site", string(consent.ByGPC): "Global Privacy Control",
+	"bot": "Bot", "excluded": "Excluded by the site's rules", "duplicate": "Sent twice", "invalid": "Malformed",
+}
+
+// askConsents reads the counters. They know no visitor, page or source: the
+// view's filters do not reach them.
+func askConsents(ctx context.Context, db query.Querier, v View, purposes []consent.Purpose) (Consents, error) {
+	counts, err := query.CountsIn(ctx, db, v.Site.Domain, v.span)
+	if err != nil {
+		return Consents{Failed: true}, err
+	}
+	decisions := counts.Total(consent.CountDecision)
+	out := Consents{
+		Views:     thousands(float64(counts.Total(consent.CountView))),
+		Decisions: thousands(float64(decisions)),
+		Signals:   thousands(float64(counts.Total(consent.CountGPC))),
+		Accepted:  thousands(float64(counts.Total(consent.CountEvent))),
+		ByKind: cells(counts[consent.CountDecision], func(key string) string {
+			return cmp.Or(methodNames[consent.Method(key)], sentence(key))
+		}),
+		Refused: cells(counts[consent.CountRefusal], func(key string) string { return cmp.Or(reasonNames[key], sentence(key)) }),
+	}
+	if rate, ok := counts.DecisionRate(); ok {
+		out.Rate = share(rate)
+	}
+	for _, p := range purposes {
+		out.Purposes = append(out.Purposes, optIn(v.Site, counts, p))
+	}
+	return out, nil
+}
+
+// cells lists counts, most first, the small ones as one.
+func cells(counts map[string]uint64, name func(string) string) []Line {
+	var total, most, small uint64
+	var keys []string
+	few := 0
+	for key, n := range counts {
+		total += n
+		if n < SmallCell {
+			small += n
+			few++
+			continue
+		}
+		keys = append(keys, key)
+		most = max(most, n)
+	}
+	most = max(most, small)
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+	line := func(label string, n uint64) Line {
+		return Line{
+			Label: label, Width: 100 * float64(n) / float64(most),
+			Values: []string{thousands(float64(n)), share(float64(n) / float64(total))},
+		}
+	}
+	var out []Line
+	for _, key := range keys {
+		out = append(out, line(visible(name(key)), counts[key]))
+	}
+	if few > 0 && small > 0 {
+		out = append(out, line("Fewer than 10 each", small))
+	}
+	return out
+}
+
+// optIn is a purpose's line: how often it was granted, and the share of
+// decisions that granted it.
+func optIn(site *consent.Site, counts query.Counts, p consent.Purpose) Line {
+	l := Line{Label: purposeName(site, p)}
+	granted := counts[consent.CountGrant][string(p)]
+	rate, ok := counts.OptInRate(p)
+	switch {
+	case !ok || counts.Total(consent.CountDecision) < SmallCell:
+		l.Values = []string{"–", "too few"}
+	case granted < SmallCell:
+		l.Values = []string{"<10", "under " + share(float64(SmallCell)/float64(counts.Total(consent.CountDecision)))}
+	default:
+		l.Values = []string{thousands(float64(granted)), share(rate)}
+		l.Width = min(100*rate, 100)
+	}
+	return l
+}
+
+// purposeName is what a purpose is called: as the site does, or by its name.
+func purposeName(site *consent.Site, p consent.Purpose) string {
+	for _, own := range site.Purposes {
+		if own.Name == p && own.Title != "" {
+			return visible(own.Title)
+		}
+	}
+	return sentence(string(p))
+}
+
+// Waiting says how many events wait to be sent to each destination.
+type Waiting map[string]uint64
+
+// Forwards is the panel about what was sent on to others.
+type Forwards struct {
+	Destinations []Destination
+	Failed       bool
+}
+
+// Destination is a recipient and how the way to it ended. Acknowledged means
+// that it answered 2xx, which promises no more than that the request arrived.
+type Destination struct {
+	Name         string
+	Acknowledged string
+	Waiting      string // "" where nobody knows
+	Cancelled    string
+	Dead         string
+	Reasons      []Line // of what was cancelled or is dead
+}
+
+// askForwards reads the outcomes; waiting is nil where nobody knows.
+func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting) (Forwards, error) {
+	outcomes, err := query.Outcomes(ctx, db, v.Site.Domain, v.span)
+	if err != nil {
+		return Forwards{Failed: true}, err
+	}
+	by := map[string]map[string]uint64{}
+	reasons := map[string]map[string]uint64{}
+	for name := range waiting {
+		by[name] = map[string]uint64{}
+	}
+	for _, o := range outcomes {
+		if by[o.Destination] == nil {
+			by[o.Destination] = map[string]uint64{}
+		}
+		by[o.Destination][o.State] += o.N
+		if o.Reason != "" {
+			if reasons[o.Destination] == nil {
+				reasons[o.Destination] = map[string]uint64{}
+			}
+			reasons[o.Destination][sentence(o.State)+": "+cmp.Or(reasonNames[o.Reason], sentence(o.Reason))] += o.N
+		}
+	}
+	var out Forwards
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		count := func(state string) string { return thousands(float64(by[name][state])) }
+		d := Destination{Name: visible(name), Acknowledged: count("acknowledged"), Cancelled: count("cancelled"), Dead: count("dead")}
+		if waiting != nil {
+			d.Waiting = thousands(float64(waiting[name]))
+		}
+		list := reasons[name]
+		keys := slices.SortedFunc(maps.Keys(list), func(a, b string) int { return cmp.Or(cmp.Compare(list[b], list[a]), cmp.Compare(a, b)) })
+		for _, key := range keys {
+			d.Reasons = append(d.Reasons, Line{Label: visible(key), Values: []string{thousands(float64(list[key]))}})
+		}
+		out.Destinations = append(out.Destinations, d)
+	}
+	return out, nil
+}

@@ -1,0 +1,70 @@
+package dashboards
+
+import (
+	"context"
+	"time"
+
+	"sluice/dashboards/query"
+)
+
+// headline is a figure at the top of the page.
+type headline struct {
+	metric, title string
+	lower         bool // less of it is good news
+}
+
+var headlines = []headline{
+	{metric: "visitors", title: "Visitors"},
+	{metric: "visits", title: "Visits"},
+	{metric: "pageviews", title: "Pageviews"},
+	{metric: "views_per_visit", title: "Views per visit"},
+	{metric: "bounce_rate", title: "Bounce rate", lower: true},
+	{metric: "visit_duration", title: "Visit duration"},
+}
+
+// Figures are the headline of a page.
+type Figures struct {
+	List   []Figure
+	Before string // the period they are compared with
+	Failed bool
+}
+
+// Figure is one metric with its change against the period before.
+type Figure struct {
+	Title, Value, Formula string
+	Change                Change
+	Path                  string // address of the view whose chart draws it
+	Drawn                 bool   // this view's does
+}
+
+// askFigures asks for all headline figures of the view and of the period before.
+func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (Figures, error) {
+	before := v.before(now)
+	out := Figures{Before: dates(before)}
+	q := v.query()
+	for _, h := range headlines {
+		q.Metrics = append(q.Metrics, metricsOf(h.metric)...)
+	}
+	is, err := query.Run(ctx, db, q)
+	if err != nil {
+		out.Failed = true
+		return out, err
+	}
+	q.From, q.To = before.From, before.To
+	was, err := query.Run(ctx, db, q)
+	if err != nil {
+		out.Failed = true
+		return out, err
+	}
+	for i, h := range headlines {
+		m := q.Metrics[i]
+		drawing := v
+		drawing.Metric = h.metric
+		out.List = append(out.List, Figure{
+			Title: h.title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula),
+			Change: change(m.Unit, is.Rows[0].Metrics[i], was.Rows[0].Metrics[i], h.lower),
+			Path:   drawing.Path(), Drawn: v.Metric == h.metric,
+		})
+	}
+	return out, nil
+}

@@ -1,0 +1,161 @@
+package dashboards
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sluice/consent"
+	"sluice/dashboards/query"
+)
+
+// User is who is logged in.
+type User struct {
+	Email string
+	Sees  func(site string) bool // nil: no site
+}
+
+// Options are what the dashboards need of the server.
+type Options struct {
+	Sites *consent.Sites
+	DB    query.Querier
+	// User returns who made a request. The server has checked the login before;
+	// ok is false on the login page alone.
+	User func(echo.Context) (u User, ok bool)
+	// MayQuery says whether the API key of a request covers a site: nil, or the
+	// server's own error.
+	MayQuery func(c echo.Context, site string) error
+	// Asset returns where browsers find a bundle (dashboard.js, dashboard.css);
+	// "" leaves it out of pages.
+	Asset func(name string) string
+	// Waiting returns how many events of a site wait for each destination; nil,
+	// or a nil map, where nobody knows.
+	Waiting func(site string) Waiting
+	Logger  *slog.Logger     // nil discards
+	Now     func() time.Time // nil means time.Now
+}
+
+// Handler serves the pages and the Stats API. It is safe for concurrent use.
+type Handler struct {
+	sites    *consent.Sites
+	db       query.Querier
+	user     func(echo.Context) (User, bool)
+	mayQuery func(echo.Context, string) error
+	waiting  func(string) Waiting
+	pages    *pages
+	log      *slog.Logger
+	now      func() time.Time
+}
+
+// New checks the options and parses the templates.
+func New(o Options) (*Handler, error) {
+	if o.Sites == nil || o.DB == nil || o.User == nil || o.MayQuery == nil {
+		return nil, errors.New("dashboards need Sites, DB, User and MayQuery")
+	}
+	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, mayQuery: o.MayQuery, waiting: o.Waiting, log: o.Logger, now: o.Now}
+	if h.waiting == nil {
+		h.waiting = func(string) Waiting { return nil }
+	}
+	if h.log == nil {
+		h.log = slog.New(slog.DiscardHandler)
+	}
+	if h.now == nil {
+		h.now = time.Now
+	}
+	var err error
+	if h.pages, err = newPages(o.Asset); err != nil {
+		return nil, fmt.Errorf("parse dashboard templates: %w", err)
+	}
+	return h, nil
+}
+
+// GetSites lists the sites that the user sees.
+func (h *Handler) GetSites(c echo.Context) error {
+	u, _ := h.user(c)
+	var sites []*consent.Site
+	for _, p := range h.sites.All() {
+		if u.sees(p.Site.Domain) {
+			sites = append(sites, p.Site)
+		}
+	}
+	slices.SortFunc(sites, func(a, b *consent.Site) int { return strings.Compare(a.Domain, b.Domain) })
+	return h.render(c, http.StatusOK, "sites", sitesPage{chrome{"Sites", u.Email}, h.summaries(c.Request().Context(), sites)})
+}
+
+// GetSite shows one site (parameter site). Errors: ErrUnknownSite, also for a
+// site that the user may not see.
+func (h *Handler) GetSite(c echo.Context) error {
+	u, _ := h.user(c)
+	p, err := h.sites.Lookup(c.Param("site"))
+	if err != nil {
+		return err
+	}
+	if !u.sees(p.Site.Domain) {
+		return fmt.Errorf("site %s: %w", p.Site.Domain, consent.ErrUnknownSite)
+	}
+	v := ReadView(p.Site, c.QueryParams(), h.now())
+	page := sitePage{chrome: chrome{p.Site.Domain, u.Email}, Report: h.report(c.Request().Context(), v, p)}
+	return h.render(c, http.StatusOK, "site", page)
+}
+
+func (u User) sees(site string) bool { return u.Sees != nil && u.Sees(site) }
+
+// Login is what the login page shows.
+type Login struct {
+	Email   string // as typed before
+	Next    string // where to go afterwards, "" for the list of sites
+	Problem string // why the last attempt failed, "" for the first
+}
+
+// RenderLogin answers with the login page, a form that posts email, password
+// and next to /dashboards/login.
+func (h *Handler) RenderLogin(c echo.Context, status int, l Login) error {
+	return h.render(c, status, "login", loginPage{chrome{"Sign in", ""}, l})
+}
+
+func (h *Handler) render(c echo.Context, status int, name string, data any) error {
+	body, err := h.pages.execute(name, data)
+	if err != nil {
+		return err
+	}
+	for name, value := range pageHeaders {
+		c.Response().Header().Set(name, value)
+	}
+	return c.HTMLBlob(status, body)
+}
+
+// maxQueryBytes bounds a query's JSON.
+const maxQueryBytes = 64 << 10
+
+// PostQuery answers a statistics query (query.Request as JSON, at most 64 KiB)
+// with a query.Response. Errors: *consent.FieldError, ErrUnknownSite and those
+// of consent.ReadJSON and Options.MayQuery.
+func (h *Handler) PostQuery(c echo.Context) error {
+	var in query.Request
+	if err := consent.ReadJSON(c.Request(), maxQueryBytes, &in); err != nil {
+		return err
+	}
+	if in.SiteID == "" {
+		var bad consent.FieldError
+		bad.Add("site_id", "is missing: send the site's domain")
+		return &bad
+	}
+	if err := h.mayQuery(c, in.SiteID); err != nil {
+		return err
+	}
+	p, err := h.sites.Lookup(in.SiteID)
+	if err != nil {
+		return err
+	}
+	out, err := query.Answer(c.Request().Context(), h.db, in, p.Site, h.now())
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusOK, out)
+}

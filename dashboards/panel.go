@@ -1,0 +1,145 @@
+package dashboards
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"sluice/dashboards/query"
+)
+
+// panel is a table of the page: the values of a dimension, most first.
+type panel struct {
+	key       string
+	title     string
+	column    string // heads the values
+	dimension string
+	metrics   []string // the first orders the rows and draws the bars
+	label     func(string) string
+	except    string // a value that is left out: the page has a place for it already
+	empty     string
+}
+
+// panels are all of them, in the order of the page.
+var panels = []panel{
+	{key: "pages", title: "Pages", column: "Page", dimension: "event:page", metrics: []string{"visitors", "pageviews"},
+		empty: "No page was viewed in this period."},
+	{key: "entries", title: "Entry pages", column: "Page", dimension: "visit:entry_page", metrics: []string{"visits", "bounce_rate"},
+		empty: "No visit began in this period."},
+	{key: "sources", title: "Sources", column: "Source", dimension: "visit:source", metrics: []string{"visitors", "bounce_rate"},
+		empty: "No visits in this period."},
+	{key: "channels", title: "Channels", column: "Channel", dimension: "visit:channel", metrics: []string{"visitors", "bounce_rate"},
+		empty: "No visits in this period."},
+	{key: "countries", title: "Countries", column: "Country", dimension: "visit:country", metrics: []string{"visitors"}, label: country,
+		empty: "No visits in this period."},
+	{key: "events", title: "Events", column: "Event", dimension: "event:name", metrics: []string{"visitors", "events"}, except: "pageview",
+		empty: "No events but pageviews in this period."},
+	{key: "browsers", title: "Browsers", column: "Browser", dimension: "visit:browser", metrics: []string{"visitors"},
+		empty: "No visits in this period."},
+	{key: "systems", title: "Operating systems", column: "System", dimension: "visit:os", metrics: []string{"visitors"},
+		empty: "No visits in this period."},
+	{key: "devices", title: "Devices", column: "Device", dimension: "visit:device", metrics: []string{"visitors"}, label: sentence,
+		empty: "No visits in this period."},
+}
+
+func findPanel(key string) (panel, bool) {
+	i := slices.IndexFunc(panels, func(p panel) bool { return p.key == key })
+	if i < 0 {
+		return panel{}, false
+	}
+	return panels[i], true
+}
+
+// How many rows a panel has beside the others, and alone.
+const (
+	rowsBeside = 8
+	rowsAlone  = 500
+)
+
+// Table is a panel as it is shown.
+type Table struct {
+	Key, Title, Column string
+	Heads              []string
+	Lines              []Line
+	More               string // address of the whole list, "" where this is it
+	Total              int    // lines of the whole list
+	Empty              string // said where there are none
+	Failed             bool   // the query failed; nothing else is filled in
+}
+
+// Line is one row of a table.
+type Line struct {
+	Label  string
+	Path   string // address of the view with this value as a filter
+	Values []string
+	Width  float64 // of the bar, 0 to 100
+}
+
+// ask fills a table.
+func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error) {
+	t := Table{Key: p.key, Title: p.title, Column: p.column, Empty: p.empty}
+	q := v.query()
+	q.Dimensions = dimensionsOf(p.dimension)
+	q.Metrics = metricsOf(p.metrics...)
+	if q.Limit = rowsBeside; v.Panel != "" {
+		q.Limit = rowsAlone
+	}
+	if p.except != "" {
+		except, err := query.Compare(p.key, "is_not", p.dimension, p.except)
+		if err != nil {
+			return t, err
+		}
+		q.Filter = query.All(q.Filter, except)
+	}
+	for _, m := range q.Metrics {
+		t.Heads = append(t.Heads, sentence(m.Name))
+	}
+	result, err := query.Run(ctx, db, q)
+	if err != nil {
+		t.Failed = true
+		return t, err
+	}
+	t.Total = result.Total
+	if len(result.Rows) < result.Total && v.Panel == "" {
+		alone := v
+		alone.Panel = p.key
+		t.More = alone.Path()
+	}
+	for _, row := range result.Rows {
+		t.Lines = append(t.Lines, p.line(v, q, row, result.Rows[0].Metrics[0]))
+	}
+	return t, nil
+}
+
+func (p panel) line(v View, q query.Query, row query.Row, most float64) Line {
+	value := row.Dimensions[0]
+	l := Line{Label: value, Path: v.With("is", p.dimension, value).Path()}
+	if p.label != nil && value != q.Dimensions[0].Unset {
+		l.Label = p.label(value)
+	}
+	l.Label = visible(l.Label)
+	for i, m := range q.Metrics {
+		l.Values = append(l.Values, number(m.Unit, row.Metrics[i]))
+	}
+	l.Width = 100 * row.Metrics[0] / cmp.Or(most, 1)
+	return l
+}
+
+// query is the view's period and filters without a question.
+func (v View) query() query.Query {
+	return query.Query{Site: v.Site.Domain, Test: v.Test, Zone: v.zone(), From: v.span.From, To: v.span.To, Filter: v.filter()}
+}
+
+// metricsOf and dimensionsOf look up names of this package's own tables.
+func metricsOf(names ...string) []query.Metric {
+	out := make([]query.Metric, len(names))
+	for i, name := range names {
+		out[i], _ = query.FindMetric(name)
+	}
+	return out
+}
+
+func dimensionsOf(name string) []query.Dimension {
+	d, _ := query.FindDimension(name)
+	return []query.Dimension{d}
+}

@@ -1,0 +1,190 @@
+package dashboards
+
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/consent"
+	"sluice/dashboards/query"
+)
+
+// View is what a page's address asks to see of a site.
+type View struct {
+	Site    *consent.Site
+	Period  string // one of periods, or Custom
+	From    string // first and last date (2006-01-02) of Custom
+	To      string
+	Metric  string // that the chart draws
+	Test    bool   // rows of test hosts instead of all others
+	Panel   string // shown alone and longer; "" shows all
+	Filters []Condition
+	// Problems say which parts of the address were not understood, and are not
+	// in effect.
+	Problems []string
+
+	span query.Period
+}
+
+// Custom is the period with dates of its own.
+const Custom = "custom"
+
+// periods are offered on every page; their names are those of the Stats API.
+var periods = []struct{ Name, Title string }{
+	{query.PeriodDay, "Today"}, {"7d", "7 days"}, {defaultPeriod, "30 days"}, {"12mo", "12 months"},
+}
+
+const defaultPeriod = "30d"
+
+// Condition is a filter as an address carries it: f=is,visit:country,DE. All
+// conditions of a view have to be true.
+type Condition struct {
+	Op, Dimension, Value string
+	filter               query.Filter
+}
+
+// String is the condition's form in an address. The value comes last: it may
+// hold commas.
+func (c Condition) String() string { return c.Op + "," + c.Dimension + "," + c.Value }
+
+// maxConditions is how many filters an address may carry.
+const maxConditions = 20
+
+// ReadView reads the query string of a page's address. What it does not
+// understand it replaces by what the page shows otherwise, and names in
+// Problems.
+func ReadView(site *consent.Site, q url.Values, now time.Time) View {
+	v := View{Site: site, Period: q.Get("period"), Metric: q.Get("m"), Test: q.Get("test") == "1", Panel: q.Get("panel")}
+	v.readPeriod(q.Get("from"), q.Get("to"), now)
+	if !slices.ContainsFunc(headlines, func(h headline) bool { return h.metric == v.Metric }) {
+		v.Metric = headlines[0].metric
+	}
+	if _, ok := findPanel(v.Panel); !ok {
+		v.Panel = ""
+	}
+	for _, f := range q["f"] {
+		parts := strings.SplitN(f, ",", 3)
+		if len(parts) != 3 || len(v.Filters) == maxConditions {
+			v.Problems = append(v.Problems, "A filter of this address is incomplete and not in effect.")
+			continue
+		}
+		c := Condition{Op: parts[0], Dimension: parts[1], Value: parts[2]}
+		var err error
+		if c.filter, err = query.Compare("filter", c.Op, c.Dimension, c.Value); err != nil {
+			v.Problems = append(v.Problems, "A filter of this address is not one that Sluice knows and is not in effect.")
+			continue
+		}
+		if !slices.ContainsFunc(v.Filters, func(o Condition) bool { return o.String() == c.String() }) {
+			v.Filters = append(v.Filters, c)
+		}
+	}
+	return v
+}
+
+func (v *View) readPeriod(from, to string, now time.Time) {
+	zone := v.zone()
+	if v.Period == Custom || v.Period == "" && from != "" {
+		span, err := query.Dates(from, to, zone)
+		if err == nil {
+			v.Period, v.From, v.To, v.span = Custom, from, to, span
+			return
+		}
+		v.Problems = append(v.Problems, "These dates are no period: it "+err.Error()+".")
+	}
+	span, ok := query.Named(v.Period, zone, now, time.Time{})
+	if !ok || v.Period == query.PeriodAll {
+		v.Period = defaultPeriod
+		span, _ = query.Named(v.Period, zone, now, time.Time{})
+	}
+	v.span = span
+}
+
+func (v View) zone() *time.Location {
+	if v.Site.TimeZone == nil {
+		return time.UTC
+	}
+	return v.Site.TimeZone
+}
+
+// Path is the address of the view.
+func (v View) Path() string {
+	q := url.Values{"period": {v.Period}}
+	if v.Period == Custom {
+		q.Set("from", v.From)
+		q.Set("to", v.To)
+	}
+	if v.Metric != headlines[0].metric {
+		q.Set("m", v.Metric)
+	}
+	if v.Test {
+		q.Set("test", "1")
+	}
+	if v.Panel != "" {
+		q.Set("panel", v.Panel)
+	}
+	for _, c := range v.Filters {
+		q.Add("f", c.String())
+	}
+	return sitePath(v.Site.Domain) + "?" + q.Encode()
+}
+
+func sitePath(domain string) string { return "/dashboards/" + url.PathEscape(domain) }
+
+// With returns the view with one more condition, leaving a single panel.
+func (v View) With(op, dimension, value string) View {
+	v.Panel = ""
+	c := Condition{Op: op, Dimension: dimension, Value: value}
+	if slices.ContainsFunc(v.Filters, func(o Condition) bool { return o.String() == c.String() }) {
+		return v
+	}
+	v.Filters = append(slices.Clone(v.Filters), c)
+	return v
+}
+
+// Without returns the view without its i-th condition.
+func (v View) Without(i int) View {
+	v.Filters = slices.Delete(slices.Clone(v.Filters), i, i+1)
+	return v
+}
+
+// filter joins all conditions.
+func (v View) filter() query.Filter {
+	filters := make([]query.Filter, len(v.Filters))
+	for i, c := range v.Filters {
+		filters[i] = c.filter
+	}
+	return query.All(filters...)
+}
+
+// before returns the period that v's is compared with: as long, right before
+// it, and no further into its last day or month than now is, so that a morning
+// is not held against a whole day.
+func (v View) before(now time.Time) query.Period {
+	span := v.span
+	end := span.To
+	if now.Before(end) && now.After(span.From) {
+		end = now.In(v.zone())
+	}
+	if months, ok := strings.CutSuffix(v.Period, "mo"); ok {
+		n := map[string]int{"6": 6, "12": 12}[months]
+		if n > 0 {
+			return query.Period{From: span.From.AddDate(0, -n, 0), To: end.AddDate(0, -n, 0)}
+		}
+	}
+	days := int(span.To.Sub(span.From).Round(24*time.Hour) / (24 * time.Hour))
+	return query.Period{From: span.From.AddDate(0, 0, -days), To: end.AddDate(0, 0, -days)}
+}
+
+// bucket is the time dimension of the chart.
+func (v View) bucket() string {
+	switch days := v.span.To.Sub(v.span.From).Hours() / 24; {
+	case days < 2.5:
+		return "time:hour"
+	case days < 93:
+		return "time:day"
+	case days < 190:
+		return "time:week"
+	}
+	return "time:month"
+}

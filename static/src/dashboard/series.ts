@@ -1,0 +1,24 @@
+/** One bucket of time, as the table beside the chart has it. */
+export interface Point {
+  label: string;
+  short: string;
+  text: string;
+  value: number | null; // null: has not begun yet
+  partial: boolean; // has not ended yet
+  href: string | null;
+}
+
+/** Reads the chart's points from its table: the page carries them once. */
+export function readSeries(table: HTMLTableElement): Point[] {
+  return Array.from(table.tBodies[0]?.rows ?? [], (row) => {
+    const { value, short, partial } = row.dataset;
+    return {
+      label: row.cells[0]?.textContent?.trim() ?? '',
+      short: short ?? '',
+      text: row.cells[1]?.textContent?.trim() ?? '',
+      value: value === undefined ? null : Number(value),
+      partial: partial !== undefined,
+      href: row.querySelector('a')?.href ?? null,
+    };
+  });
+}
