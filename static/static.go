@@ -7,7 +7,7 @@
 // The bundles are committed uncompressed and compressed when they are first
 // used: a diff of dist stays readable, a new release of a compressor changes
 // nothing that is committed, and the banner, which carries a site's data, has to
-// be compressed at run time anyway. It costs some 20 ms for the script and 30 ms
+// be compressed at run time anyway. It costs some 20 ms for the script and 50 ms
 // for a banner, once each.
 package static
 
