@@ -156,3 +156,29 @@ func TestBrowserPageAround(t *testing.T) {
 		t.Error("closing the banner was taken for an answer")
 	}
 }
+
+// TestBrowserGlobalPrivacyControl: no banner under the signal. What is opened by
+// hand says that it is honoured, and leaves other companies off.
+func TestBrowserGlobalPrivacyControl(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/frame.html")
+	b.PrivacyControl()
+	b.Visit(d.URL + "/plain.html")
+	d.wait("/_s/b", 1)
+	b.Settle()
+	if n := eval[int](b, `document.querySelectorAll('sluice-choices').length`); n != 0 {
+		t.Error("a banner was shown under the signal")
+	}
+	b.Run(`sluice.open()`)
+	b.Until(`$('dialog')?.open && $('dialog').textContent.includes('Global Privacy Control')`)
+	b.Run(`$('#analytics').click()`)
+	if !eval[bool](b, `$('#analytics-statistics').checked && !$('#analytics-hotjar').checked`) {
+		t.Error("the purpose's switch did not leave other companies off")
+	}
+	b.Click("Accept all", "dialog")
+	got := d.wait("/_s/d", 1).Body
+	if granted(got["purposes"]) != "analytics+preference" || granted(got["services"]) != "statistics" {
+		t.Errorf("decision: %v", got)
+	}
+}
