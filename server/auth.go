@@ -1,0 +1,149 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"sluice/server/config"
+)
+
+// auth knows who may see what: people by session, programs by API key.
+type auth struct {
+	users     map[string]config.User // by e-mail address, lower case
+	keys      []apiKey
+	passwords *passwords
+	sessions  *sessions
+	accounts  *throttle // guesses at one account
+	prefixes  *throttle // guesses from one network
+	secure    bool      // the dashboards are reached over https
+	log       *slog.Logger
+}
+
+type apiKey struct {
+	name  string
+	hash  [sha256.Size]byte
+	sites []string
+}
+
+func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, error) {
+	a := &auth{
+		users: map[string]config.User{}, passwords: newPasswords(), sessions: newSessions(now),
+		accounts: newThrottle(now), prefixes: newThrottle(now),
+		secure: strings.HasPrefix(c.Server.PublicURL, "https://"), log: log,
+	}
+	for _, u := range c.Users {
+		a.users[strings.ToLower(u.Email)] = u
+	}
+	for _, k := range c.APIKeys {
+		digest, err := hex.DecodeString(strings.TrimPrefix(k.KeyHash.Reveal(), "sha256:"))
+		if err != nil || len(digest) != sha256.Size {
+			return nil, fmt.Errorf("api key %s: hash is not sha256 in hex", k.Name)
+		}
+		a.keys = append(a.keys, apiKey{k.Name, [sha256.Size]byte(digest), k.Sites})
+	}
+	return a, nil
+}
+
+// login checks a password and opens a session. Whether an address is known
+// shows in nothing: not in the error, not in the time, not in the throttle.
+// Errors: errWrongLogin, consent.ErrTooMany.
+func (a *auth) login(ctx context.Context, email, password string, from netip.Addr) (reference string, err error) {
+	email = strings.ToLower(strings.TrimSpace(email))
+	prefix := prefixOf(from)
+	if wait := max(a.accounts.wait(email), a.prefixes.wait(prefix)); wait > 0 {
+		return "", &waitError{wait}
+	}
+	ok, err := a.passwords.verify(ctx, a.users[email].PasswordHash.Reveal(), password)
+	if err != nil {
+		return "", err
+	}
+	if !ok {
+		a.accounts.failed(email)
+		a.prefixes.failed(prefix)
+		a.log.InfoContext(ctx, "login refused")
+		return "", errWrongLogin
+	}
+	a.accounts.succeeded(email)
+	a.log.InfoContext(ctx, "login")
+	return a.sessions.start(email), nil
+}
+
+// user returns who is logged in.
+func (a *auth) user(r *http.Request) (config.User, bool) {
+	c, err := r.Cookie(a.cookieName())
+	if err != nil {
+		return config.User{}, false
+	}
+	email, ok := a.sessions.find(c.Value)
+	if !ok {
+		return config.User{}, false
+	}
+	u, ok := a.users[email]
+	return u, ok
+}
+
+// end closes the session that a request carries.
+func (a *auth) end(r *http.Request) {
+	if c, err := r.Cookie(a.cookieName()); err == nil {
+		a.sessions.end(c.Value)
+	}
+}
+
+// sees reports whether a user may see a site.
+func sees(u config.User, site string) bool {
+	return u.Role == "admin" || slices.Contains(u.Sites, site)
+}
+
+// cookieName has the prefix that ties a cookie to exactly this origin, where
+// browsers accept it: over https (RFC 6265bis, 4.1.3.2).
+func (a *auth) cookieName() string {
+	if a.secure {
+		return "__Host-sluice_session"
+	}
+	return "sluice_session"
+}
+
+// cookie carries a session's reference; "" takes the cookie back.
+func (a *auth) cookie(reference string) *http.Cookie {
+	c := &http.Cookie{
+		Name: a.cookieName(), Value: reference, Path: "/",
+		Secure: a.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(sessionAbsolute / time.Second),
+	}
+	if reference == "" {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// key returns the API key that a request carries. Every key is compared, so
+// that the time tells nothing.
+func (a *auth) key(r *http.Request) (*apiKey, bool) {
+	scheme, sent, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || sent == "" {
+		return nil, false
+	}
+	sum := sha256.Sum256([]byte(strings.TrimSpace(sent)))
+	var found *apiKey
+	for i := range a.keys {
+		if subtle.ConstantTimeCompare(sum[:], a.keys[i].hash[:]) == 1 {
+			found = &a.keys[i]
+		}
+	}
+	return found, found != nil
+}
+
+// keyFor reports whether a request carries an API key of the site.
+func (a *auth) keyFor(r *http.Request, site string) bool {
+	k, ok := a.key(r)
+	return ok && slices.Contains(k.sites, site)
+}

@@ -1,0 +1,149 @@
+package server
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	hash, err := HashPassword("correct horse battery")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPasswords()
+	tests := []struct {
+		name, hash, password string
+		want                 bool
+	}{
+		{"right", hash, "correct horse battery", true},
+		{"wrong", hash, "correct horse batterx", false},
+		{"empty", hash, "", false},
+		{"endless", hash, "correct horse battery" + strings.Repeat("x", 1<<16), false},
+		{"no such user", "", "correct horse battery", false},
+		{"the decoy's own key", decoy.String(), "", false},
+		// Known answer, made with the reference implementation's command line:
+		// echo -n password | argon2 somesalt -id -t 2 -k 65536 -p 1
+		{"reference implementation", "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := p.verify(t.Context(), tt.hash, tt.password)
+			if err != nil || got != tt.want {
+				t.Errorf("got %v, %v; want %v", got, err, tt.want)
+			}
+		})
+	}
+	if _, err := HashPassword("short"); err == nil {
+		t.Error("a password of five bytes was hashed")
+	}
+}
+
+func TestParseHashRefuses(t *testing.T) {
+	t.Parallel()
+	for _, bad := range []string{
+		"", "x", "$2a$10$abcdefghijklmnopqrstuv",
+		"$argon2i$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+		"$argon2id$v=16$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+		"$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+		"$argon2id$v=19$m=65536,t=2,p=1$!$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+		"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$",
+	} {
+		if h, err := parseHash(bad); err == nil {
+			t.Errorf("%q passed as %v", bad, h)
+		}
+	}
+}
+
+// clock is a time that tests move.
+type clock struct{ at time.Time }
+
+func (c *clock) now() time.Time { return c.at }
+
+func TestSessions(t *testing.T) {
+	t.Parallel()
+	c := &clock{time.Date(2026, 1, 1, 9, 0, 0, 0, time.UTC)}
+	s := newSessions(c.now)
+	ref := s.start("ada@example.com")
+	if email, ok := s.find(ref); !ok || email != "ada@example.com" {
+		t.Fatalf("got %q, %v", email, ok)
+	}
+	if _, ok := s.find("x" + ref); ok {
+		t.Error("a guess found a session")
+	}
+	for range 20 { // 20 × 7 h 59 min: never idle, but 6.6 days
+		c.at = c.at.Add(sessionIdle - time.Minute)
+		if _, ok := s.find(ref); !ok {
+			t.Fatalf("session ended at %v though it was in use", c.at)
+		}
+	}
+	c.at = c.at.Add(sessionIdle - time.Minute)
+	c.at = c.at.Add(sessionIdle - time.Minute)
+	if _, ok := s.find(ref); ok {
+		t.Error("session outlived its idle time")
+	}
+	ref = s.start("ada@example.com")
+	for range 22 {
+		c.at = c.at.Add(sessionIdle - time.Minute)
+		s.find(ref)
+	}
+	if _, ok := s.find(ref); ok {
+		t.Error("session outlived seven days")
+	}
+	ref = s.start("ada@example.com")
+	s.end(ref)
+	if _, ok := s.find(ref); ok {
+		t.Error("session outlived its end")
+	}
+}
+
+// TestThrottleLeavesTwentyGuessesADay tries as often as it may.
+func TestThrottleLeavesTwentyGuessesADay(t *testing.T) {
+	t.Parallel()
+	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	th := newThrottle(c.now)
+	end, tries := c.at.Add(24*time.Hour), 0
+	for c.at.Before(end) {
+		if w := th.wait("ada@example.com"); w > 0 {
+			c.at = c.at.Add(w)
+			continue
+		}
+		th.failed("ada@example.com")
+		tries++
+	}
+	if tries < freeFailures || tries > 20 {
+		t.Errorf("got %d guesses in a day, want %d to 20", tries, freeFailures)
+	}
+	if w := th.wait("bob@example.com"); w != 0 {
+		t.Errorf("another account waits %v", w)
+	}
+	th.succeeded("ada@example.com")
+	if w := th.wait("ada@example.com"); w != 0 {
+		t.Errorf("after the right password the account waits %v", w)
+	}
+}
+
+func TestThrottleIsBounded(t *testing.T) {
+	t.Parallel()
+	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	th := newThrottle(c.now)
+	addr := netip.MustParseAddr("2001:db8::1")
+	for range maxThrottled + 100 {
+		c.at = c.at.Add(time.Millisecond)
+		th.failed(prefixOf(addr))
+		a16 := addr.As16()
+		for i := 7; i >= 0; i-- { // the next /64
+			a16[i]++
+			if a16[i] != 0 {
+				break
+			}
+		}
+		addr = netip.AddrFrom16(a16)
+	}
+	if got := len(th.byKey); got > maxThrottled {
+		t.Errorf("table holds %d keys, want at most %d", got, maxThrottled)
+	}
+}

@@ -1,0 +1,292 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/collector"
+	"sluice/collector/spool"
+	"sluice/consent"
+)
+
+// journal is the one way into the spool. It gives the rooms what they ask for
+// ([collector.Appender], [consent.Recorder], counting) and the committer the
+// order in which things happen: whatever is decided here is decided in Commit,
+// which the spool calls for one record after the other.
+type journal struct {
+	spool *spool.Spool
+	index *consent.Index
+	chain *consent.Chain
+	log   *slog.Logger
+
+	durable atomic.Pointer[consent.Head] // of the chain, as far as it is on disk
+
+	mu      sync.Mutex
+	pending map[consent.Count]uint64 // counted, not yet in a frame; N is 0 in the key
+	framed  []consent.Count          // in the frame being written; committer only
+}
+
+var (
+	_ collector.Appender = (*journal)(nil)
+	_ consent.Recorder   = (*journal)(nil)
+)
+
+// flushEvery is how long a count without a frame of its own may wait for one.
+const flushEvery = time.Second
+
+// Append keeps a batch of events with its counts, in one frame.
+func (j *journal) Append(ctx context.Context, b *collector.Batch) error {
+	events := make([]eventEntry, len(b.Events))
+	entries := make([]spool.Entry, 0, len(b.Events)+1)
+	for i := range b.Events {
+		events[i] = eventEntry{journal: j, batch: b, i: i}
+		entries = append(entries, &events[i])
+	}
+	return j.append(ctx, append(entries, &tallyEntry{journal: j, batch: b})...)
+}
+
+// Record keeps what the ledger decided, in one frame.
+func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
+	var entries []spool.Entry
+	if c.Receipt != nil {
+		entries = append(entries, &receiptEntry{j, c.Receipt})
+	}
+	if c.Withdrawal != nil {
+		entries = append(entries, &recordEntry{journal: j, kind: spool.KindWithdrawal, append: c.Withdrawal.AppendBinary})
+	}
+	if c.Tombstone != nil {
+		entries = append(entries, &tombstoneEntry{j, c.Tombstone})
+	}
+	if len(c.Counts) > 0 {
+		entries = append(entries, &recordEntry{journal: j, kind: spool.KindCounter, append: func(dst []byte) ([]byte, error) {
+			return consent.AppendCounts(dst, c.Counts), nil
+		}})
+	}
+	return j.append(ctx, entries...)
+}
+
+// outcomes is the journal as the forwarder sees it: its records are terminal
+// outcomes.
+type outcomes struct{ *journal }
+
+func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) error {
+	entries := make([]spool.Entry, len(outcomes))
+	for i, f := range outcomes {
+		entries[i] = &recordEntry{journal: j.journal, kind: spool.KindForward, append: f.AppendBinary}
+	}
+	return j.append(ctx, entries...)
+}
+
+func (j *journal) append(ctx context.Context, entries ...spool.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := j.spool.Append(ctx, entries...); err != nil {
+		return fmt.Errorf("append to spool: %w: %w", consent.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Count counts without waiting for the disk: the delta rides in the next frame,
+// at the latest flushEvery from now.
+func (j *journal) Count(c consent.Count) {
+	n := c.N
+	c.N = 0
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.pending[c] += n
+}
+
+// flush puts pending counts on disk every flushEvery and once more at the end.
+func (j *journal) flush(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			j.flushOnce(context.WithoutCancel(ctx))
+			return
+		case <-tick.C:
+			j.flushOnce(ctx)
+		}
+	}
+}
+
+func (j *journal) flushOnce(ctx context.Context) {
+	j.mu.Lock()
+	idle := len(j.pending) == 0
+	j.mu.Unlock()
+	if idle {
+		return
+	}
+	if err := j.append(ctx, &tallyEntry{journal: j}); err != nil {
+		j.log.WarnContext(ctx, "counts wait for the spool", "err", err)
+	}
+}
+
+// start continues the chain from head; before the first append.
+func (j *journal) start(head consent.Head) {
+	j.chain = consent.NewChain(head)
+	j.durable.Store(&head)
+}
+
+// head is the end of the chain on disk.
+func (j *journal) head() consent.Head { return *j.durable.Load() }
+
+// settled is called by the committer when a frame is on disk or has failed.
+func (j *journal) settled(err error) {
+	head := j.chain.Settled(err)
+	j.durable.Store(&head)
+	if err != nil {
+		for _, c := range j.framed {
+			j.Count(c)
+		}
+	}
+	j.framed = j.framed[:0]
+}
+
+// eventEntry checks its event once more, after every withdrawal and duplicate
+// that was committed before it.
+type eventEntry struct {
+	journal *journal
+	batch   *collector.Batch
+	i       int
+}
+
+func (e *eventEntry) Kind() spool.Kind { return spool.KindEvent }
+
+func (e *eventEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	admitted := &e.batch.Events[e.i]
+	encoded := admitted.Encoded()
+	if encoded == nil {
+		return e.refuse(dst, collector.Invalid)
+	}
+	t := admitted.Token()
+	if cut := e.journal.index.Cut(t.Consent); cut != nil {
+		if reason := e.batch.Policy.Live(t, cut, consent.StatisticsUse, admitted.Time()); reason != consent.Live {
+			return e.refuse(dst, reason)
+		}
+	}
+	return append(dst, encoded...), true
+}
+
+func (e *eventEntry) refuse(dst []byte, reason consent.Reason) ([]byte, bool) {
+	if e.batch.Late == nil {
+		e.batch.Late = map[int]consent.Reason{}
+	}
+	e.batch.Late[e.i] = reason
+	return dst, false
+}
+
+// receiptEntry gives its receipt the next place in the chain.
+type receiptEntry struct {
+	journal *journal
+	receipt *consent.Receipt
+}
+
+func (e *receiptEntry) Kind() spool.Kind { return spool.KindReceipt }
+
+func (e *receiptEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	b, err := e.journal.chain.Link(e.receipt)
+	if err != nil {
+		e.journal.lost("receipt", err)
+		return dst, false
+	}
+	return append(dst, b...), true
+}
+
+// tombstoneEntry puts an erasure in force at its place in the order.
+type tombstoneEntry struct {
+	journal   *journal
+	tombstone *consent.Tombstone
+}
+
+func (e *tombstoneEntry) Kind() spool.Kind { return spool.KindTombstone }
+
+func (e *tombstoneEntry) Commit(dst []byte, seq uint64) ([]byte, bool) {
+	b, err := e.tombstone.AppendBinary(dst)
+	if err != nil {
+		e.journal.lost("tombstone", err)
+		return dst, false
+	}
+	e.journal.index.Bury(e.tombstone.ConsentID, e.journal.spool.ID(), seq, e.tombstone.Expires)
+	return b, true
+}
+
+// recordEntry is a record whose bytes do not depend on its place.
+type recordEntry struct {
+	journal *journal
+	kind    spool.Kind
+	append  func([]byte) ([]byte, error)
+}
+
+func (e *recordEntry) Kind() spool.Kind { return e.kind }
+
+func (e *recordEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	b, err := e.append(dst)
+	if err != nil {
+		e.journal.lost("record", err)
+		return dst, false
+	}
+	return b, true
+}
+
+// lost reports a value of ours that has no encoding: a bug, since every value
+// here is made of strings, numbers and times.
+func (j *journal) lost(what string, err error) {
+	j.log.Error("record cannot be encoded and is left out", "record", what, "err", err)
+}
+
+// tallyEntry carries the counts of its batch, and all pending ones with them.
+type tallyEntry struct {
+	journal *journal
+	batch   *collector.Batch // nil: pending counts alone
+}
+
+func (e *tallyEntry) Kind() spool.Kind { return spool.KindCounter }
+
+func (e *tallyEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	j := e.journal
+	first := len(j.framed)
+	j.mu.Lock()
+	for c, n := range j.pending {
+		c.N = n
+		j.framed = append(j.framed, c)
+	}
+	clear(j.pending)
+	j.mu.Unlock()
+	pending := j.framed[first:]
+	if e.batch == nil && len(pending) == 0 {
+		return dst, false
+	}
+	counts := pending
+	if e.batch != nil {
+		counts = append(batchCounts(e.batch), pending...)
+	}
+	return consent.AppendCounts(dst, counts), true
+}
+
+// batchCounts counts what became of a batch. Its own refusals and acceptances
+// are counted only if the frame is kept: what was not answered did not happen.
+func batchCounts(b *collector.Batch) []consent.Count {
+	count := func(kind consent.CountKind, key string, n int) consent.Count {
+		c := consent.NewCount(b.Policy.Site.Domain, kind, key, b.Received)
+		c.N = uint64(n)
+		return c
+	}
+	var out []consent.Count
+	if n := len(b.Events) - len(b.Late); n > 0 {
+		out = append(out, count(consent.CountEvent, "accepted", n))
+	}
+	for reason, n := range b.Refused {
+		out = append(out, count(consent.CountRefusal, string(reason), n))
+	}
+	for _, reason := range b.Late {
+		out = append(out, count(consent.CountRefusal, string(reason), 1))
+	}
+	return out
+}

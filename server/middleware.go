@@ -1,0 +1,106 @@
+package server
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// maxBody bounds every request; the doors of the collector have lower limits
+// of their own.
+const maxBody = 1 << 20
+
+// requestID names the request in answers and logs. One sent by the client is
+// not taken over: it would be its word in our log.
+func requestID(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		var b [8]byte
+		rand.Read(b[:]) // never fails (crypto/rand)
+		c.Response().Header().Set(echo.HeaderXRequestID, hex.EncodeToString(b[:]))
+		return next(c)
+	}
+}
+
+// secure sets what every answer carries; a handler may set its own instead.
+// The policy fits everything that is no page: nothing may run and nobody may
+// frame it.
+func secure(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+		h.Set("Cache-Control", "private, no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		return next(c)
+	}
+}
+
+// limitBody ends a body at maxBody, whoever reads it.
+func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		return next(c)
+	}
+}
+
+// recoverer turns a panic into an error, so that it is a 500 with a request
+// id. net/http's own signal to drop the connection passes.
+func recoverer(log *slog.Logger) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) (err error) {
+			defer func() {
+				p := recover()
+				if p == nil {
+					return
+				}
+				if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is never wrapped
+					panic(p)
+				}
+				log.ErrorContext(c.Request().Context(), "handler panicked", "door", c.Path(), "stack", string(debug.Stack()))
+				err = fmt.Errorf("panic: %v", p)
+			}()
+			return next(c)
+		}
+	}
+}
+
+// accessLog writes one line per request, at debug level: the door (never the
+// path as sent, nor a query), no address, no user agent.
+func accessLog(log *slog.Logger, m *metrics) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			start := time.Now()
+			if err := next(c); err != nil {
+				c.Error(err)
+			}
+			r, took := c.Request(), time.Since(start)
+			m.served(r.Method, c.Path(), c.Response().Status, took)
+			if log.Enabled(r.Context(), slog.LevelDebug) {
+				log.DebugContext(r.Context(), "served", "method", r.Method, "door", c.Path(),
+					"status", c.Response().Status, "bytes", c.Response().Size, "took", took,
+					"request_id", c.Response().Header().Get(echo.HeaderXRequestID))
+			}
+			return nil
+		}
+	}
+}
+
+// sameOrigin refuses state changes that a browser sends from another origin.
+func sameOrigin() echo.MiddlewareFunc {
+	protection := http.NewCrossOriginProtection()
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if err := protection.Check(c.Request()); err != nil {
+				return fmt.Errorf("%w: %w", errCrossOrigin, err)
+			}
+			return next(c)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"sluice/server/config"
+)
+
+// TestClientAddress is the table of facts about proxies: who may say where a
+// request comes from, and what happens to everybody else's word.
+func TestClientAddress(t *testing.T) {
+	t.Parallel()
+	o := newOrigins(config.Server{
+		TrustedProxies: []config.Network{
+			{Prefix: netip.MustParsePrefix("10.0.0.0/8")},
+			{Prefix: netip.MustParsePrefix("198.51.100.0/24")}, // a CDN's edge
+			{Prefix: netip.MustParsePrefix("::1/128")},
+		},
+		Proxies: []config.Proxy{
+			{Name: "edge", Secret: "0123456789abcdef", ClientIPHeader: "CF-Connecting-IP"},
+			{Name: "list", Secret: "fedcba9876543210"},
+		},
+	})
+	type h = http.Header
+	tests := []struct {
+		name     string
+		peer     string
+		header   h
+		want     string // "" : none
+		wantHost string
+	}{
+		{"public client, no header", "203.0.113.5:4000", nil, "203.0.113.5", "site.example"},
+		{"public client claims another address", "203.0.113.5:4000", h{"X-Forwarded-For": {"1.2.3.4"}, "X-Forwarded-Host": {"evil.example"}, "X-Real-Ip": {"1.2.3.4"}}, "203.0.113.5", "site.example"},
+		{"trusted proxy", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5"}, "X-Forwarded-Host": {"shop.example"}}, "203.0.113.5", "shop.example"},
+		{"trusted proxy, client invents a hop", "10.0.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4, 203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"two proxies", "10.0.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4, 203.0.113.5, 10.0.0.2"}}, "203.0.113.5", "site.example"},
+		{"two header lines", "10.0.0.1:4000", h{"X-Forwarded-For": {"6.6.6.6", "203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"public CDN edge", "198.51.100.7:4000", h{"X-Forwarded-For": {"6.6.6.6, 203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"address with a port", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5:5566"}}, "203.0.113.5", "site.example"},
+		{"IPv6 with a port", "[::1]:4000", h{"X-Forwarded-For": {"[2001:db8::9]:5566"}}, "2001:db8::9", "site.example"},
+		{"IPv4 mapped into IPv6", "[::ffff:203.0.113.5]:4000", nil, "203.0.113.5", "site.example"},
+		{"zone", "[fe80::1%eth0]:4000", nil, "fe80::1", "site.example"},
+		{"entry that is no address", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5, unknown"}}, "10.0.0.1", "site.example"},
+		{"client on a trusted network", "10.0.0.1:4000", h{"X-Forwarded-For": {"10.0.0.9"}}, "10.0.0.9", "site.example"},
+		{"trusted proxy without the header", "10.0.0.1:4000", nil, "10.0.0.1", "site.example"},
+		{"unix socket", "@", h{"X-Forwarded-For": {"203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"unix socket without the header", "@", nil, "", "site.example"},
+		{"private network that nobody listed", "192.168.1.1:4000", h{"X-Forwarded-For": {"1.2.3.4"}}, "192.168.1.1", "site.example"},
+		{"carrier-grade NAT that nobody listed", "100.64.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4"}}, "100.64.0.1", "site.example"},
+		{"proxy by secret, its own header", "192.0.2.1:4000", h{"Sluice-Proxy": {"0123456789abcdef"}, "Cf-Connecting-Ip": {"203.0.113.5"}, "X-Forwarded-For": {"1.2.3.4"}}, "203.0.113.5", "site.example"},
+		{"proxy by secret, X-Forwarded-For", "192.0.2.1:4000", h{"Sluice-Proxy": {"fedcba9876543210"}, "X-Forwarded-For": {"1.2.3.4, 203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"wrong secret", "192.0.2.1:4000", h{"Sluice-Proxy": {"guess"}, "Cf-Connecting-Ip": {"203.0.113.5"}}, "192.0.2.1", "site.example"},
+		{"the proxy's header without its secret", "192.0.2.1:4000", h{"Cf-Connecting-Ip": {"203.0.113.5"}}, "192.0.2.1", "site.example"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := httptest.NewRequest(http.MethodGet, "http://site.example/_s/s.js", nil)
+			r.RemoteAddr = tt.peer
+			for name, values := range tt.header {
+				r.Header[name] = values
+			}
+			o.settle(r)
+			got := ""
+			if a := parseAddr(r.RemoteAddr); a.IsValid() {
+				got = a.String()
+			}
+			if got != tt.want || r.Host != tt.wantHost {
+				t.Errorf("got %q for host %q, want %q for %q", got, r.Host, tt.want, tt.wantHost)
+			}
+			for name := range tt.header {
+				if left := r.Header[name]; len(left) > 0 {
+					t.Errorf("%s reaches the handlers: %q", name, left)
+				}
+			}
+		})
+	}
+}

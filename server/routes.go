@@ -1,0 +1,175 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"sluice/collector"
+	"sluice/consent"
+	"sluice/dashboards"
+	"sluice/server/config"
+	"sluice/static"
+)
+
+// routes binds every path there is.
+func (m *machine) routes() (http.Handler, error) {
+	if err := m.openCollector(); err != nil {
+		return nil, err
+	}
+	pages, err := m.newDashboards()
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = errorHandler(m.log)
+	e.IPExtractor = echo.ExtractIPDirect() // origins has put the client in the peer's place
+	e.Use(requestID, accessLog(m.log, m.metrics), recoverer(m.log), secure, limitBody)
+
+	// The doors of browsers, with the prefix kept or stripped.
+	for _, base := range m.bases() {
+		g := e.Group(base)
+		both(g, "/s.js", m.getScript)
+		g.POST("/e", m.collector.PostEvents)
+		g.OPTIONS("/e", m.collector.OptionsEvents)
+	}
+
+	// The dashboards, behind a login.
+	d := e.Group("/dashboards", sameOrigin())
+	both(d, "/login", m.getLogin(pages))
+	d.POST("/login", m.postLogin(pages))
+	d.POST("/logout", m.postLogout)
+	both(d, "/assets/:name", getAsset)
+	in := d.Group("", m.loggedIn)
+	both(in, "", pages.GetSites)
+	both(in, "/:site", pages.GetSite)
+	e.POST("/api/v2/query", pages.PostQuery)
+
+	return newOrigins(m.config.Server).wrap(e), nil
+}
+
+// both binds GET and HEAD.
+func both(g *echo.Group, path string, h echo.HandlerFunc) {
+	g.GET(path, h)
+	g.HEAD(path, h)
+}
+
+// bases lists the prefixes under which the doors of browsers answer: none,
+// server.base_path, and where a site's public_url has another path.
+func (m *machine) bases() []string {
+	bases := []string{"", m.config.Server.BasePath}
+	for _, p := range m.ledger.Sites.All() {
+		bases = append(bases, p.Site.BasePath)
+	}
+	slices.Sort(bases)
+	return slices.Compact(bases)
+}
+
+func (m *machine) openCollector() error {
+	key, err := drawnKey(m.config.DataDir, clientKeyFile)
+	if err != nil {
+		return err
+	}
+	sites := map[string]collector.SiteOptions{}
+	for i := range m.config.Sites {
+		s := &m.config.Sites[i]
+		sites[s.Domain] = siteOptions(s)
+	}
+	m.collector, err = collector.NewHandler(collector.Options{
+		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
+		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key,
+	})
+	return err
+}
+
+func siteOptions(s *config.Site) collector.SiteOptions {
+	o := collector.SiteOptions{
+		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
+	}
+	for _, n := range s.Exclude.IPs {
+		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)
+	}
+	for _, d := range s.Destinations() {
+		o.GoogleServices = append(o.GoogleServices, d.Service)
+	}
+	return o
+}
+
+// clientIP is the address that origins has settled; the zero Addr where nobody
+// named one.
+func clientIP(c echo.Context) netip.Addr { return parseAddr(c.Request().RemoteAddr) }
+
+func (m *machine) newDashboards() (*dashboards.Handler, error) {
+	return dashboards.New(dashboards.Options{
+		Sites: m.ledger.Sites, DB: m.store.Conn(), Logger: m.log.With("room", "dashboards"), Now: m.now,
+		User: func(c echo.Context) (dashboards.User, bool) {
+			u, ok := c.Get(userKey).(config.User)
+			return dashboards.User{Email: u.Email, Sees: func(site string) bool { return sees(u, site) }}, ok
+		},
+		MayQuery: func(c echo.Context, site string) error {
+			k, ok := m.auth.key(c.Request())
+			if !ok {
+				return errBadKey
+			}
+			if !slices.Contains(k.sites, site) {
+				return fmt.Errorf("key %s for %s: %w", k.name, site, errNotAllowed)
+			}
+			return nil
+		},
+		Asset: func(name string) string {
+			if hashed := static.Path(name); hashed != "" {
+				return "/dashboards/assets/" + hashed
+			}
+			return ""
+		},
+		Waiting: m.waiting,
+	})
+}
+
+// waiting is how much of the spool each forwarder of a site has before it.
+func (m *machine) waiting(site string) dashboards.Waiting {
+	behind := map[string]uint64{}
+	for _, c := range m.state.journal.spool.Stats().Consumers {
+		behind[c.Name] = c.Behind
+	}
+	out := dashboards.Waiting{}
+	for _, s := range m.sinks {
+		if s.site == site {
+			out[s.service] = behind[s.Name()]
+		}
+	}
+	return out
+}
+
+// getScript serves the script and counts it, by site and hour; no cookie is
+// read.
+func (m *machine) getScript(c echo.Context) error {
+	r := c.Request()
+	host := consent.HostOf(r.Referer())
+	if host == "" {
+		host = r.Host
+	}
+	if p, err := m.ledger.Sites.ForHost(host); err == nil && r.Method == http.MethodGet {
+		m.state.journal.Count(consent.NewCount(p.Site.Domain, consent.CountScript, "", m.now()))
+	}
+	h := c.Response().Header()
+	h.Del("Cache-Control") // the script's own
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
+	static.Script().ServeHTTP(c.Response(), r)
+	return nil
+}
+
+// getAsset serves a bundle of the dashboards by its hashed name.
+func getAsset(c echo.Context) error {
+	a, ok := static.File(c.Param("name"))
+	if !ok {
+		return echo.ErrNotFound
+	}
+	c.Response().Header().Del("Cache-Control") // the file's own
+	a.ServeHTTP(c.Response(), c.Request())
+	return nil
+}

@@ -1,0 +1,343 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"sluice/collector"
+	"sluice/collector/enrich"
+	"sluice/collector/ga4"
+	"sluice/collector/spool"
+	"sluice/collector/store"
+	"sluice/consent"
+	"sluice/server/config"
+)
+
+// runServe is `sluice serve`.
+func runServe(ctx context.Context, t terminal, args []string) error {
+	var path *string
+	var verbose *bool
+	_, err := flags(t, "serve", args, 0, func(fs *flag.FlagSet) {
+		path = configFlag(fs)
+		verbose = fs.Bool("verbose", false, "log every request: door, status and time, nothing about the visitor")
+	})
+	if err != nil {
+		return err
+	}
+	c, err := loadConfig(*path)
+	if err != nil {
+		return err
+	}
+	log := newLog(t.err, *verbose)
+	for _, n := range c.Notices() {
+		log.Warn("configured but not available yet", "key", n.Path)
+	}
+	m, err := assemble(c, log, time.Now)
+	if err != nil {
+		return err
+	}
+	return m.run(ctx)
+}
+
+func newLog(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+// machine is one Sluice, every room wired to the next. assemble builds it,
+// run runs it.
+type machine struct {
+	config  *config.Config
+	log     *slog.Logger
+	now     func() time.Time
+	release func() error // of data_dir's lock
+
+	state     *state // spool, journal, consent index
+	ledger    *consent.Ledger
+	geo       *enrich.Geo
+	store     *store.Store
+	sinks     []forwarder
+	collector *collector.Handler
+	auth      *auth
+	metrics   *metrics
+	health    *health
+	handler   http.Handler // the public listener's
+
+	opened []func() error // what a failed assembly has to close, in order
+}
+
+// forwarder is the way of one site's events to one service.
+type forwarder struct {
+	*ga4.Sink
+	site, service string
+}
+
+// assemble builds the machine from the innermost part outwards. None of it
+// waits for ClickHouse or the network.
+func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *machine, err error) {
+	m = &machine{config: c, log: log, now: now, metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.abandon())
+		}
+	}()
+	if m.release, err = lockDataDir(c.DataDir); err != nil {
+		return m, err
+	}
+	m.opened = append(m.opened, m.release)
+
+	m.state, err = openState(c.DataDir, int64(c.Spool.Max), now, log, func(spool.Record) error { return nil })
+	if err != nil {
+		return m, err
+	}
+	m.opened = append(m.opened, m.state.close)
+
+	if err = m.openLedger(); err != nil {
+		return m, err
+	}
+	if m.store, err = store.Open(storeOptions(c, log)); err != nil {
+		return m, err
+	}
+	m.opened = append(m.opened, m.store.Close)
+
+	if m.geo, err = openGeo(c.Geo.Database, log); err != nil {
+		return m, err
+	}
+	m.opened = append(m.opened, m.geo.Close)
+
+	if err = m.openSinks(); err != nil {
+		return m, err
+	}
+	if m.auth, err = newAuth(c, now, log.With("room", "auth")); err != nil {
+		return m, err
+	}
+	m.health = &health{dataDir: c.DataDir, accepts: m.accepts}
+	m.publish()
+	m.handler, err = m.routes()
+	return m, err
+}
+
+// abandon closes what a failed assembly has opened, last first.
+func (m *machine) abandon() error {
+	var errs []error
+	for i := len(m.opened) - 1; i >= 0; i-- {
+		errs = append(errs, m.opened[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// openLedger brings keys, notices and index together: from here on the server
+// knows what every visitor has agreed to.
+func (m *machine) openLedger() error {
+	keys, err := tokenKeys(m.config.Keys.Token, m.config.DataDir, m.state.proven())
+	if err != nil {
+		return err
+	}
+	sites, err := m.config.ConsentSites()
+	if err != nil {
+		return err
+	}
+	var lifetime time.Duration
+	for _, s := range sites {
+		lifetime = max(lifetime, s.Lifetime())
+	}
+	if err := m.state.signedBy(keys, lifetime); err != nil {
+		return err
+	}
+	policies, err := loadPolicies(sites, filepath.Join(m.config.DataDir, "notices.json"), m.now())
+	if err != nil {
+		return err
+	}
+	m.ledger = &consent.Ledger{
+		Sites: consent.NewSites(policies...), Keys: keys, Index: m.state.journal.index,
+		Recorder: m.state.journal, Now: m.now,
+	}
+	return nil
+}
+
+// openSinks prepares one forwarder for each Google service of each site.
+func (m *machine) openSinks() error {
+	for i := range m.config.Sites {
+		site := &m.config.Sites[i]
+		policy, err := m.ledger.Sites.Lookup(site.Domain)
+		if err != nil {
+			return fmt.Errorf("site %s: %w", site.Domain, err)
+		}
+		for _, d := range site.Destinations() {
+			sink, err := ga4.New(ga4.Options{
+				Policy: policy, Service: d.Service, MeasurementID: d.MeasurementID,
+				APISecret: ga4.Secret(d.APISecret.Reveal()), Endpoint: d.Endpoint,
+				Gate: m.ledger.Index, Outcomes: outcomes{m.state.journal}, Logger: m.log, Now: m.now,
+			})
+			if err != nil {
+				return err
+			}
+			m.sinks = append(m.sinks, forwarder{sink, site.Domain, d.Service})
+		}
+	}
+	if len(m.sinks) == 0 {
+		return nil
+	}
+	// What an earlier run has sent of a batch that it did not finish.
+	return m.state.journal.spool.Replay(1, func(r spool.Record) error {
+		for _, s := range m.sinks {
+			if err := s.Replay(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// accepts reports why the spool would refuse a record now; nil: it would not.
+func (m *machine) accepts() error {
+	s := m.state.journal.spool.Stats()
+	if s.Bytes >= s.MaxBytes {
+		return spool.ErrFull
+	}
+	return nil
+}
+
+// How long the parts of a shutdown may take; together less than the 20 s after
+// which supervisors lose patience.
+const (
+	drainDoors     = 5 * time.Second
+	drainConsumers = 4 * time.Second
+)
+
+// sessionsWait is how long the doors wait for ClickHouse at start, to learn
+// which visits are still going on. Without an answer they begin anew.
+const sessionsWait = 3 * time.Second
+
+// run opens the doors and works until ctx is done, then leaves in the order in
+// which data flows: no more requests, what was accepted is on disk, consumers
+// stop where they are, the spool closes, the engine leaves.
+func (m *machine) run(ctx context.Context) (err error) {
+	public, err := listen(m.config.Server.Listen)
+	if err != nil {
+		return errors.Join(err, m.abandon())
+	}
+	var private net.Listener
+	if m.config.Server.MetricsListen != "" {
+		if private, err = listen(m.config.Server.MetricsListen); err != nil {
+			return errors.Join(err, public.Close(), m.abandon())
+		}
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var consumers, keepers sync.WaitGroup
+	prepared := make(chan struct{})
+	consumers.Go(func() { m.prepare(work, prepared) })
+	consumers.Go(func() { m.write(work, prepared) })
+	for _, sink := range m.sinks {
+		consumers.Go(func() { m.forward(work, sink.Sink) })
+	}
+	// Keepers outlive the consumers: they carry what those leave behind.
+	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopKeeping()
+	keepers.Go(func() { m.state.journal.flush(keep) })
+	keepers.Go(func() { m.state.keep(keep) })
+	keepers.Go(func() {
+		if err := m.collector.Run(keep); err != nil {
+			m.log.Error("collector's clock stopped", "err", err)
+		}
+	})
+
+	m.restoreSessions(ctx, prepared)
+	server := listenerLimits(&http.Server{Handler: m.handler, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
+	watch := listenerLimits(&http.Server{Handler: m.health.handler(m.metrics), ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
+	failed := make(chan error, 2)
+	serve := func(s *http.Server, l net.Listener) {
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+		}
+	}
+	go serve(server, netutil.LimitListener(public, maxConnections))
+	if private != nil {
+		go serve(watch, private)
+	}
+	m.health.doors.Store(true)
+	m.log.InfoContext(ctx, "doors open", "listen", public.Addr().String(), "sites", len(m.config.Sites), "version", readBuild().version)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+
+	m.log.Info("leaving")
+	m.health.doors.Store(false)
+	err = errors.Join(err, shutdown(server, drainDoors))
+	stop()
+	if !waitFor(&consumers, drainConsumers) {
+		m.log.Warn("a consumer is still busy; its batch is delivered again at the next start")
+	}
+	stopKeeping()
+	keepers.Wait()
+	for _, s := range m.sinks {
+		s.Close()
+	}
+	return errors.Join(err, shutdown(watch, time.Second), m.abandon())
+}
+
+// maxConnections bounds open connections, so that file descriptors remain for
+// the spool.
+const maxConnections = 10_000
+
+// listen opens host:port or unix:/path. A socket that an earlier run left is
+// replaced.
+func listen(address string) (net.Listener, error) {
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+			if err := os.Remove(path); err != nil {
+				return nil, fmt.Errorf("replace socket: %w", err)
+			}
+		}
+	}
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return l, nil
+}
+
+// shutdown lets running requests end within the deadline and cuts the rest.
+func shutdown(s *http.Server, deadline time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), deadline)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		return errors.Join(s.Close())
+	}
+	return nil
+}
+
+// waitFor waits for the group and reports whether it ended in time.
+func waitFor(g *sync.WaitGroup, deadline time.Duration) bool {
+	done := make(chan struct{})
+	go func() {
+		g.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(deadline):
+		return false
+	}
+}

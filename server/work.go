@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/collector"
+	"sluice/collector/enrich"
+	"sluice/collector/ga4"
+	"sluice/collector/spool"
+)
+
+// How often ClickHouse is asked whether it is there: again after prepareEvery
+// until the tables stand, then every pingEvery.
+const (
+	prepareEvery = 2 * time.Second
+	pingEvery    = 5 * time.Second
+)
+
+// prepare brings the tables up to date, however long ClickHouse stays away,
+// closes prepared, and from then on watches whether it answers.
+func (m *machine) prepare(ctx context.Context, prepared chan<- struct{}) {
+	log := m.log.With("room", "store")
+	for attempt := 1; ; attempt++ {
+		err := m.store.Prepare(ctx)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		log.WarnContext(ctx, "clickhouse not ready; events wait in the spool", "attempt", attempt, "err", err)
+		if !pause(ctx, prepareEvery) {
+			return
+		}
+	}
+	m.health.reached.Store(true)
+	close(prepared)
+	log.InfoContext(ctx, "clickhouse ready")
+	for pause(ctx, pingEvery) {
+		away := m.store.Ready(ctx) != nil
+		if away != m.health.away.Swap(away) && ctx.Err() == nil {
+			log.WarnContext(ctx, "clickhouse", "away", away)
+		}
+	}
+}
+
+// write is the consumer that brings records to ClickHouse.
+func (m *machine) write(ctx context.Context, prepared <-chan struct{}) {
+	select {
+	case <-prepared:
+	case <-ctx.Done():
+		return
+	}
+	err := m.state.journal.spool.Consume(ctx, "clickhouse", m.store, spool.ConsumerOptions{MaxBackoff: 10 * time.Second})
+	m.ended(ctx, "clickhouse", err)
+}
+
+// forward is the consumer that brings a site's events to Google Analytics.
+func (m *machine) forward(ctx context.Context, sink *ga4.Sink) {
+	err := m.state.journal.spool.Consume(ctx, sink.Name(), sink, spool.ConsumerOptions{
+		Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: 1000,
+	})
+	m.ended(ctx, sink.Name(), err)
+}
+
+// ended reports a consumer that could not run: its records stay in the spool,
+// which fills up, so somebody has to look.
+func (m *machine) ended(ctx context.Context, name string, err error) {
+	if err != nil && ctx.Err() == nil {
+		m.log.ErrorContext(ctx, "consumer stopped; restart once the cause is gone", "sink", name, "err", err)
+	}
+}
+
+// restoreSessions tells the collector which visits are still going on, where
+// ClickHouse says so in time.
+func (m *machine) restoreSessions(ctx context.Context, prepared <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, sessionsWait)
+	defer cancel()
+	select {
+	case <-prepared:
+	case <-ctx.Done():
+		m.log.WarnContext(ctx, "clickhouse is not up yet; visits that were going on count anew")
+		return
+	}
+	open, err := m.store.Sessions(ctx, m.now().Add(-collector.IdleTimeout))
+	if err != nil {
+		m.log.WarnContext(ctx, "visits that were going on count anew", "err", err)
+		return
+	}
+	states := make([]collector.SessionState, len(open))
+	for i, s := range open {
+		states[i] = collector.SessionState{Site: s.Site, Visitor: s.Visitor, Session: s.ID, Start: s.Start, Last: s.Last}
+	}
+	m.collector.Restore(states)
+}
+
+// publish offers figures to Prometheus.
+func (m *machine) publish() {
+	stats := m.state.journal.spool.Stats
+	m.metrics.gauge("sluice_spool_bytes", "Bytes of the spool on disk.", func() float64 { return float64(stats().Bytes) })
+	m.metrics.gauge("sluice_spool_waiting_records", "Records that a consumer has not accepted yet.", func() float64 {
+		s := stats()
+		return float64(s.Next - s.Oldest)
+	})
+	m.metrics.gauge("sluice_spool_sync_seconds", "Mean time of the last fsyncs.", func() float64 { return stats().Sync.Mean.Seconds() })
+	m.metrics.gauge("sluice_spool_failures_total", "Writes and fsyncs that failed.", func() float64 { return float64(stats().Failures) })
+	m.metrics.gauge("sluice_clickhouse_up", "Whether ClickHouse answered the last time.", func() float64 {
+		if m.health.reached.Load() && !m.health.away.Load() {
+			return 1
+		}
+		return 0
+	})
+	m.metrics.gauge("sluice_engine_starts_total", "Starts of the embedded engine.", func() float64 {
+		_, starts := m.store.Engine()
+		return float64(starts)
+	})
+}
+
+// pause waits for d; false: ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// geoName is the default country database, as `make build` installs it.
+const geoName = "GeoLite2-Country.mmdb"
+
+// openGeo opens the configured country database, else the installed one. With
+// neither every country is unknown.
+func openGeo(path string, log *slog.Logger) (*enrich.Geo, error) {
+	if path == "" {
+		path = installedGeo()
+	}
+	if path == "" {
+		log.Warn("no country database: countries stay unknown; run make build, or set geo.database")
+		return nil, nil
+	}
+	return enrich.OpenGeo(path)
+}
+
+// installedGeo looks where libchdb is looked for: beside the executable, in
+// its lib and in ../node_modules; then where distributions put such files.
+func installedGeo() string {
+	var folders []string
+	if self, err := os.Executable(); err == nil {
+		if self, err = filepath.EvalSymlinks(self); err == nil {
+			beside := filepath.Dir(self)
+			folders = append(folders, beside, filepath.Join(beside, "lib"), filepath.Join(beside, "..", "node_modules", ".sluice"))
+		}
+	}
+	folders = append(folders, "/usr/share/GeoIP", "/var/lib/GeoIP")
+	for _, folder := range folders {
+		path := filepath.Join(folder, geoName)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		} else if !errors.Is(err, os.ErrNotExist) {
+			continue // not ours to read
+		}
+	}
+	return ""
+}
