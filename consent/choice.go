@@ -3,10 +3,12 @@ package consent
 import (
 	"errors"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Remembered is what the readable cookie sl_choice tells the script about the
@@ -36,6 +38,9 @@ func (r Remembered) String() string {
 	}, ":")
 }
 
+// choiceTime is how a time is written: one spelling for one moment.
+var choiceTime = regexp.MustCompile(`^[1-9][0-9]{0,11}$`)
+
 var errChoiceCookie = errors.New("not a choice cookie of version 1")
 
 // ParseRemembered reads a cookie value.
@@ -45,11 +50,14 @@ func ParseRemembered(s string) (Remembered, error) {
 		return Remembered{}, errChoiceCookie
 	}
 	notice, err := url.PathUnescape(f[1])
-	if err != nil {
+	if err != nil || !utf8.ValidString(notice) { // as decodeURIComponent refuses it
+		return Remembered{}, errChoiceCookie
+	}
+	if !choiceTime.MatchString(f[4]) {
 		return Remembered{}, errChoiceCookie
 	}
 	seconds, err := strconv.ParseInt(f[4], 10, 64)
-	if err != nil || seconds <= 0 {
+	if err != nil {
 		return Remembered{}, errChoiceCookie
 	}
 	return Remembered{Notice: notice, Purposes: splitList(f[2]), Services: splitList(f[3]), Time: time.Unix(seconds, 0).UTC()}, nil

@@ -41,8 +41,11 @@ func (c *Cut) empty() bool { return c.All == 0 && len(c.Purposes) == 0 && len(c.
 
 // merge returns the union of two cuts; either may be nil.
 func (c *Cut) merge(d *Cut) *Cut {
-	if c == nil || d == nil {
-		return cmpNil(c, d)
+	if c == nil {
+		return d
+	}
+	if d == nil {
+		return c
 	}
 	out := Cut{
 		Latest:  max(c.Latest, d.Latest),
@@ -52,13 +55,6 @@ func (c *Cut) merge(d *Cut) *Cut {
 	out.Purposes = mergeMax(c.Purposes, d.Purposes)
 	out.Services = mergeMax(c.Services, d.Services)
 	return &out
-}
-
-func cmpNil(c, d *Cut) *Cut {
-	if c == nil {
-		return d
-	}
-	return c
 }
 
 func mergeMax[K comparable](a, b map[K]uint32) map[K]uint32 {
@@ -75,19 +71,21 @@ func mergeMax[K comparable](a, b map[K]uint32) map[K]uint32 {
 	return out
 }
 
-// lowers builds the cut of a decision under notice n that grants only what t
-// grants: everything else is taken back from tokens issued before t.
-func lowers(n *Notice, t Token, expires uint32) *Cut {
-	cut := &Cut{Latest: t.Issued, Expires: expires, Purposes: map[Purpose]uint32{}, Services: map[string]uint32{}}
-	purposes, services := n.Granted(t)
-	for _, p := range n.Purposes {
-		if !slices.Contains(purposes, p.Name) {
-			cut.Purposes[p.Name] = t.Issued
+// lowers builds the cut of a decision that grants only these: everything else
+// that this site has ever asked for is taken back from tokens issued before at,
+// also what it asks for no more and may ask for again.
+func (p *Policy) lowers(purposes []Purpose, services []string, at, expires uint32) *Cut {
+	cut := &Cut{Latest: at, Expires: expires, Purposes: map[Purpose]uint32{}, Services: map[string]uint32{}}
+	for _, n := range p.past {
+		for _, asked := range n.Purposes {
+			if !slices.Contains(purposes, asked.Name) {
+				cut.Purposes[asked.Name] = at
+			}
 		}
-	}
-	for _, s := range n.Services {
-		if !slices.Contains(services, s.Name) {
-			cut.Services[s.Name] = t.Issued
+		for _, asked := range n.Services {
+			if !slices.Contains(services, asked.Name) {
+				cut.Services[asked.Name] = at
+			}
 		}
 	}
 	return cut

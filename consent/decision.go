@@ -1,6 +1,8 @@
 package consent
 
 import (
+	"cmp"
+	"regexp"
 	"slices"
 	"time"
 
@@ -43,8 +45,22 @@ type Decision struct {
 // consent is changed more than once a second.
 const maxAhead = 30 * time.Second
 
-// maxWords bounds the strings of a choice that end up in a receipt.
+// maxWords bounds the strings of a choice that end up in a receipt, in bytes.
 const maxWords = 64
+
+// languageTag has the shape of a language tag (BCP 47). Languages are counted,
+// so that free text would let anybody grow the counters.
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$`)
+
+// grants reports whether the choice says yes to anything but Essential.
+func (in *Choice) grants() bool {
+	for name, yes := range in.Purposes {
+		if yes && Purpose(name) != Essential {
+			return true
+		}
+	}
+	return false
+}
 
 // Decide applies the rules of section 4 of the contract to a choice. Errors:
 // *FieldError, ErrStaleNotice, ErrTooMany.
@@ -53,7 +69,7 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 		return Decision{}, err
 	}
 	previous := c.Previous
-	if previous != nil && (c.Cut.dead(*previous) || !c.Now.Before(previous.IssuedAt().Add(p.Site.Lifetime()))) {
+	if previous != nil && (c.Cut.dead(*previous) || !c.Now.Before(p.Expires(*previous))) {
 		previous = nil
 	}
 	notice, err := p.noticeFor(in, previous, c.Shown)
@@ -62,12 +78,11 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 	}
 	token := grant(notice, in, c.GPC, c.GPC && p.Site.HonourGPC)
 	token.Receipt = uuid.New()
-	issued, err := issueTime(c.Now, previous, c.Cut)
-	if err != nil {
-		return Decision{}, err
-	}
-	token.Issued = issued
 	granted := token.Purposes&^gpcBit != 0
+	token.Issued = issueTime(c.Now, previous, c.Cut)
+	if granted && token.IssuedAt().After(c.Now.Add(maxAhead)) {
+		return Decision{}, ErrTooMany // a full withdrawal is never too many
+	}
 	switch {
 	case previous != nil:
 		token.Consent = previous.Consent
@@ -79,7 +94,7 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 		d.Token = &token
 	}
 	if previous != nil {
-		d.Cut, d.Withdrawal = p.takeBack(notice, token, *previous, granted, c.Now)
+		d.Cut, d.Withdrawal = p.takeBack(notice, token, granted, c.Now)
 	}
 	return d, nil
 }
@@ -93,10 +108,11 @@ func (p *Policy) check(in Choice) error {
 	if in.Notice == "" {
 		bad.Add("notice", "is missing: send the version of the notice that was shown")
 	}
-	for name, s := range map[string]string{"notice": in.Notice, "lang": in.Language} {
-		if len(s) > maxWords {
-			bad.Add(name, "is longer than %d bytes", maxWords)
-		}
+	if len(in.Notice) > maxWords {
+		bad.Add("notice", "is longer than %d bytes", maxWords)
+	}
+	if in.Language != "" && !languageTag.MatchString(in.Language) {
+		bad.Add("lang", "is not a language tag: write de or pt-BR, or leave it out")
 	}
 	refuses := in.Method == Withdraw || in.Method == RejectAll
 	for name, yes := range in.Purposes {
@@ -113,7 +129,7 @@ func (p *Policy) check(in Choice) error {
 			bad.Add("services."+name, "this site has no such service")
 		}
 	}
-	slices.SortFunc(bad.Fields, func(a, b Field) int { return cmpString(a.Name, b.Name) })
+	slices.SortFunc(bad.Fields, func(a, b Field) int { return cmp.Compare(a.Name, b.Name) })
 	return bad.OrNil()
 }
 
@@ -140,7 +156,7 @@ func (p *Policy) noticeFor(in Choice, previous *Token, shown *Shown) (*Notice, e
 		return p.Current, nil
 	}
 	if previous == nil {
-		if slices.Contains(mapsValues(in.Purposes, string(Essential)), true) {
+		if in.grants() {
 			return nil, ErrStaleNotice
 		}
 		return p.Current, nil
@@ -192,24 +208,25 @@ func grant(n *Notice, in Choice, signal, honoured bool) Token {
 }
 
 // issueTime is now in seconds, but later than any token of the same consent.
-func issueTime(now time.Time, previous *Token, cut *Cut) (uint32, error) {
+func issueTime(now time.Time, previous *Token, cut *Cut) uint32 {
 	issued := uint32(now.Unix())
 	if previous != nil {
 		issued = max(issued, previous.Issued+1)
-		if cut != nil {
-			issued = max(issued, cut.Latest+1)
-		}
 	}
-	if int64(issued) > now.Add(maxAhead).Unix() {
-		return 0, ErrTooMany
+	if previous != nil && cut != nil {
+		issued = max(issued, cut.Latest+1)
 	}
-	return issued, nil
+	return issued
 }
 
-// takeBack builds the cut of a decision that continues a consent.
-func (p *Policy) takeBack(n *Notice, token, previous Token, granted bool, now time.Time) (*Cut, *Withdrawal) {
-	expires := uint32(token.IssuedAt().Add(p.Site.Lifetime()).Unix())
-	cut := lowers(n, token, expires)
+// takeBack builds the cut of a decision that continues a consent. Where it
+// does not grant the site's own statistics, what was collected is anonymised
+// or erased: the token that came with it need not be the newest one, so what
+// that one granted says nothing about what was collected.
+func (p *Policy) takeBack(n *Notice, token Token, granted bool, now time.Time) (*Cut, *Withdrawal) {
+	expires := uint32(token.IssuedAt().Add(p.longest()).Unix())
+	purposes, services := n.Granted(token)
+	cut := p.lowers(purposes, services, token.Issued, expires)
 	if !granted {
 		cut = &Cut{Latest: token.Issued, All: Forever, Expires: expires}
 	}
@@ -217,28 +234,17 @@ func (p *Policy) takeBack(n *Notice, token, previous Token, granted bool, now ti
 		return cut, nil
 	}
 	w := &Withdrawal{Site: p.Site.Domain, ConsentID: token.Consent, ReceiptID: token.Receipt, Time: now.UTC(), Cut: *cut}
-	_, before := p.past[previous.Notice].granted(previous)
-	_, after := n.granted(token)
-	if slices.Contains(before, Statistics) && !slices.Contains(after, Statistics) {
+	if !slices.Contains(services, Statistics) {
 		w.Events = p.Site.OnWithdrawal
 	}
 	return cut, w
-}
-
-// granted is Granted for a notice that may be unknown: everything, so that
-// nothing collected under it is overlooked.
-func (n *Notice) granted(t Token) ([]Purpose, []string) {
-	if n == nil {
-		return nil, []string{Statistics}
-	}
-	return n.Granted(t)
 }
 
 func (p *Policy) receipt(in Choice, c Circumstances, n *Notice, t Token) Receipt {
 	purposes, services := n.Granted(t)
 	r := Receipt{
 		Schema: ReceiptSchema, ReceiptID: t.Receipt, ConsentID: t.Consent,
-		Site: p.Site.Domain, Time: c.Now.UTC(), Expires: t.IssuedAt().Add(p.Site.Lifetime()),
+		Site: p.Site.Domain, Time: c.Now.UTC(), Expires: p.Expires(t),
 		Controller: p.Site.Controller, PolicyURL: p.Site.Notice.PolicyURL,
 		Notice: n.Version, NoticeHash: n.Hash, Language: in.Language, Method: in.Method,
 		LegalBasis: "consent", GPC: c.GPC, Country: c.Country,
@@ -265,25 +271,4 @@ func (n *Notice) purposeNames() []Purpose {
 		out[i] = p.Name
 	}
 	return out
-}
-
-// mapsValues returns the values of m but the one under except.
-func mapsValues(m map[string]bool, except string) []bool {
-	var out []bool
-	for k, v := range m {
-		if k != except {
-			out = append(out, v)
-		}
-	}
-	return out
-}
-
-func cmpString(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

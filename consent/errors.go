@@ -18,6 +18,7 @@ var (
 	ErrUnavailable     = errors.New("cannot keep this now")
 	ErrTooMany         = errors.New("too many requests")
 	ErrUnauthorised    = errors.New("no valid token")
+	ErrNotGranted      = errors.New("the visitor has not granted this")
 )
 
 // FieldError says what is wrong with a body that is JSON of the wrong shape.

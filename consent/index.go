@@ -1,14 +1,11 @@
 package consent
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,7 +25,6 @@ type Index struct {
 	mu    sync.RWMutex
 	cuts  map[ID]*Cut
 	tombs map[ID]tomb
-	dirty bool
 }
 
 // tomb erases what a consent collected in records up to Seq of spool Spool.
@@ -55,7 +51,14 @@ func (x *Index) Apply(consent ID, cut *Cut) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.cuts[consent] = x.cuts[consent].merge(cut)
-	x.dirty = true
+}
+
+// Seen notes the issue time that a receipt in the spool's tail gave to a token
+// of its consent, so that the next token gets a later one also after a crash.
+func (x *Index) Seen(consent ID, issued time.Time) {
+	if consent != (ID{}) {
+		x.Apply(consent, &Cut{Latest: uint32(issued.Unix())})
+	}
 }
 
 // Hold runs fn while no withdrawal can come into force. lookup answers what
@@ -72,7 +75,6 @@ func (x *Index) Bury(consent, spool ID, seq uint64, expires time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.tombs[consent] = tomb{Spool: spool, Seq: seq, Expires: uint32(expires.Unix())}
-	x.dirty = true
 }
 
 // Erased reports whether the record seq of the spool was collected under a
@@ -92,21 +94,21 @@ func (x *Index) Size() (cuts, tombstones int) {
 }
 
 // Sweep forgets what cannot matter any more: every token it speaks of has
-// expired.
+// expired, or it takes nothing back and the clock has long passed the issue
+// time that it remembers.
 func (x *Index) Sweep(now time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	limit := uint32(now.Unix())
+	passed := uint32(now.Add(-2 * maxAhead).Unix())
 	for id, c := range x.cuts {
-		if c.Expires < limit {
+		if c.Expires < limit && !c.empty() || c.empty() && c.Latest < passed {
 			delete(x.cuts, id)
-			x.dirty = true
 		}
 	}
 	for id, t := range x.tombs {
 		if t.Expires < limit {
 			delete(x.tombs, id)
-			x.dirty = true
 		}
 	}
 }
@@ -121,19 +123,24 @@ type Position struct {
 	Keys map[string]uint32 `json:"keys"` // key id → Unix seconds of its last signature
 }
 
-// indexFile is one line of consent.idx: the position first, then cuts and
-// tombstones, then the SHA-256 of all lines before.
-type indexFile struct {
+// indexLine is one line of consent.idx: the position first, then cuts and
+// tombstones. The last line, the trailer, holds the SHA-256 of all before it.
+type indexLine struct {
 	Version   int       `json:"v,omitempty"`
 	Position  *Position `json:"position,omitempty"`
 	Consent   *ID       `json:"consent,omitempty"`
 	Cut       *Cut      `json:"cut,omitempty"`
 	Tombstone *tomb     `json:"tombstone,omitempty"`
-	SHA256    string    `json:"sha256,omitempty"`
 }
 
-// IndexVersion is the version of the file's layout.
+// indexVersion is the version of the file's layout.
 const indexVersion = 1
+
+func trailer(lines []byte) []byte {
+	return fmt.Appendf(nil, "{\"sha256\":\"%x\"}\n", sha256.Sum256(lines))
+}
+
+var trailerLength = len(trailer(nil))
 
 // Save writes the index and its position to path: a temporary file, fsynced,
 // renamed, its directory fsynced.
@@ -149,26 +156,24 @@ func (x *Index) Save(path string, at Position) error {
 }
 
 func (x *Index) encode(buf *bytes.Buffer, at Position) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
 	enc := json.NewEncoder(buf)
-	lines := []indexFile{{Version: indexVersion, Position: &at}}
+	if err := enc.Encode(indexLine{Version: indexVersion, Position: &at}); err != nil {
+		return err
+	}
 	for id, c := range x.cuts {
-		if !c.empty() {
-			lines = append(lines, indexFile{Consent: &id, Cut: c})
-		}
-	}
-	for id, t := range x.tombs {
-		lines = append(lines, indexFile{Consent: &id, Tombstone: &t})
-	}
-	for _, l := range lines {
-		if err := enc.Encode(l); err != nil {
+		if err := enc.Encode(indexLine{Consent: &id, Cut: c}); err != nil {
 			return err
 		}
 	}
-	sum := sha256.Sum256(buf.Bytes())
-	x.dirty = false
-	return enc.Encode(indexFile{SHA256: hex.EncodeToString(sum[:])})
+	for id, t := range x.tombs {
+		if err := enc.Encode(indexLine{Consent: &id, Tombstone: &t}); err != nil {
+			return err
+		}
+	}
+	buf.Write(trailer(buf.Bytes()))
+	return nil
 }
 
 // ErrDamagedIndex is a consent.idx whose checksum does not match. Without it a
@@ -182,35 +187,42 @@ func LoadIndex(path string) (*Index, Position, error) {
 	if err != nil {
 		return nil, Position{}, fmt.Errorf("load consent index: %w", err)
 	}
-	x, at := NewIndex(), Position{}
-	sum := sha256.New()
-	r := bufio.NewReader(bytes.NewReader(b))
-	for first := true; ; first = false {
-		line, err := r.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
-			return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+	if len(b) < trailerLength {
+		return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+	}
+	lines := b[:len(b)-trailerLength]
+	if !bytes.Equal(trailer(lines), b[len(lines):]) {
+		return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
+	}
+	x, at, err := decodeIndex(lines)
+	if err != nil {
+		return nil, Position{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return x, at, nil
+}
+
+// decodeIndex reads lines whose checksum is right: what it does not know was
+// written by another version.
+func decodeIndex(lines []byte) (*Index, Position, error) {
+	dec := json.NewDecoder(bytes.NewReader(lines))
+	var first indexLine
+	if err := dec.Decode(&first); err != nil || first.Version != indexVersion || first.Position == nil {
+		return nil, Position{}, fmt.Errorf("layout %d is not the one that this version of Sluice reads, %d", first.Version, indexVersion)
+	}
+	x := NewIndex()
+	for dec.More() {
+		var l indexLine
+		if err := dec.Decode(&l); err != nil || l.Consent == nil {
+			return nil, Position{}, ErrDamagedIndex
 		}
-		var l indexFile
-		if json.Unmarshal(line, &l) != nil {
-			return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
-		}
-		switch {
-		case first && l.Version != indexVersion:
-			return nil, Position{}, fmt.Errorf("%s has layout %d, this version of Sluice reads %d", path, l.Version, indexVersion)
-		case l.SHA256 != "":
-			if l.SHA256 != hex.EncodeToString(sum.Sum(nil)) {
-				return nil, Position{}, fmt.Errorf("%s: %w", path, ErrDamagedIndex)
-			}
-			return x, at, nil
-		case l.Position != nil:
-			at = *l.Position
-		case l.Consent != nil && l.Cut != nil:
+		if l.Cut != nil {
 			x.cuts[*l.Consent] = l.Cut
-		case l.Consent != nil && l.Tombstone != nil:
+		}
+		if l.Tombstone != nil {
 			x.tombs[*l.Consent] = *l.Tombstone
 		}
-		sum.Write(line)
 	}
+	return x, *first.Position, nil
 }
 
 // WriteFile replaces path with data so that after a crash either the old or

@@ -107,7 +107,7 @@ func (d *Decision) counts(now time.Time) []Count {
 func (l *Ledger) Erase(ctx context.Context, policy *Policy, t Token) error {
 	now := l.Now()
 	err := l.Recorder.Record(ctx, Commitment{Tombstone: &Tombstone{
-		Site: policy.Site.Domain, ConsentID: t.Consent, Time: now.UTC(), Expires: now.Add(policy.Site.Lifetime()).UTC(),
+		Site: policy.Site.Domain, ConsentID: t.Consent, Time: now.UTC(), Expires: now.Add(policy.longest()).UTC(),
 	}})
 	if err != nil {
 		return fmt.Errorf("record erasure for %s: %w", policy.Site.Domain, err)

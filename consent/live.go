@@ -21,7 +21,7 @@ const (
 // Use is what somebody is about to do with data.
 type Use struct {
 	Purpose Purpose
-	Service string
+	Service string // "" asks for the purpose alone, which a purpose without services is
 }
 
 // Policy decides for one site. It holds the site's current notice and the ones
@@ -63,7 +63,7 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 	if at.Before(issued) {
 		return NoConsent
 	}
-	if !at.Before(issued.Add(p.Site.Lifetime())) {
+	if !at.Before(issued.Add(p.lifetime(notice))) {
 		return Expired
 	}
 	if cut.covers(t, use) {
@@ -79,6 +79,9 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 	if notice.Purposes[bit].Hash != p.latest[use.Purpose] {
 		return StaleNotice
 	}
+	if use.Service == "" {
+		return Live
+	}
 	// The purpose's hash covers its services: an unchanged purpose has the
 	// service in this notice, or not at all.
 	service := notice.serviceBit(use.Service)
@@ -86,6 +89,31 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 		return NoConsent
 	}
 	return Live
+}
+
+// lifetime is how long a choice under notice n holds: what the visitor was
+// told then, or less where the site says less now. Raising consent_days
+// prolongs no consent that was given before.
+func (p *Policy) lifetime(n *Notice) time.Duration {
+	if n == nil || n.Days == 0 {
+		return p.Site.Lifetime()
+	}
+	return min(p.Site.Lifetime(), days(n.Days))
+}
+
+// longest is how long any token that could be presented may hold, whatever
+// becomes of consent_days: what is cut has to be remembered that long.
+func (p *Policy) longest() time.Duration {
+	longest := p.Site.Lifetime()
+	for _, n := range p.past {
+		longest = max(longest, days(n.Days))
+	}
+	return longest
+}
+
+// Expires is when a token stops to count.
+func (p *Policy) Expires(t Token) time.Time {
+	return t.IssuedAt().Add(p.lifetime(p.past[t.Notice]))
 }
 
 // unasked is the verdict on a purpose that the token's notice did not name.

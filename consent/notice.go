@@ -21,7 +21,9 @@ type Notice struct {
 	Hash        string          `json:"hash"`        // SHA-256 of everything below, hex
 	Purposes    []NoticePurpose `json:"purposes"`
 	Services    []NoticeService `json:"services"`
-	Since       time.Time       `json:"since"` // when this server first served it
+	Days        int             `json:"days"`           // how long a choice holds that is given under it; 0: as long as the site says now
+	Since       time.Time       `json:"since"`          // when this server first served it
+	Until       time.Time       `json:"until,omitzero"` // when another took its place; zero: in use
 }
 
 // NoticePurpose is a purpose as it was asked. Hash covers its words, services,
@@ -40,10 +42,10 @@ type NoticeService struct {
 
 // NewNotice freezes the site's current configuration. words returns the title
 // and description of a purpose in the reference language; they are part of
-// what was agreed to.
+// what was agreed to, and so are the site's own words in any language.
 func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notice, error) {
-	services := withStatistics(s.Services, s.Controller.Name)
-	n := &Notice{Site: s.Domain, Version: s.Notice.Version}
+	services := s.AllServices()
+	n := &Notice{Site: s.Domain, Version: s.Notice.Version, Days: s.ConsentDays}
 	for _, p := range purposesOf(s, services) {
 		title, description := words(p)
 		for _, own := range s.Purposes {
@@ -57,7 +59,7 @@ func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notic
 				under = append(under, substanceOf(&services[i]))
 			}
 		}
-		sum, err := digestJSON([]any{p, title, description, under})
+		sum, err := digestJSON([]any{p, title, description, s.ownWords(p), under})
 		if err != nil {
 			return nil, fmt.Errorf("fingerprint purpose %s: %w", p, err)
 		}
@@ -72,7 +74,7 @@ func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notic
 		return nil, fmt.Errorf("site %s has %d purposes and %d services; a token holds at most %d and %d",
 			s.Domain, len(n.Purposes), len(n.Services), maxPurposes, maxServices)
 	}
-	sum, err := digestJSON([]any{n.Site, n.Version, n.Purposes, n.Services})
+	sum, err := digestJSON([]any{n.Site, n.Version, n.Days, n.Purposes, n.Services})
 	if err != nil {
 		return nil, fmt.Errorf("fingerprint notice of %s: %w", s.Domain, err)
 	}
@@ -85,13 +87,18 @@ func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notic
 }
 
 // substance is the part of a service that a visitor agrees to; how it is
-// presented may change without asking again. A field added here asks every
-// visitor of every site again.
+// presented may change without asking again. What is empty is left out, so
+// that a field added here asks only the visitors of sites that use it again.
 type substance struct {
-	Name, Provider, Country, Transfer string
-	Hosts, Pages, ConsentMode         []string
-	Cookies                           []Cookie
-	External                          bool
+	Name        string   `json:"name"`
+	Provider    string   `json:"provider,omitempty"`
+	Country     string   `json:"country,omitempty"`
+	Transfer    string   `json:"transfer,omitempty"`
+	Hosts       []string `json:"hosts,omitempty"`
+	Pages       []string `json:"pages,omitempty"`
+	ConsentMode []string `json:"consent_mode,omitempty"`
+	Cookies     []Cookie `json:"cookies,omitempty"`
+	External    bool     `json:"external,omitempty"`
 }
 
 func substanceOf(s *Service) substance {
@@ -101,6 +108,27 @@ func substanceOf(s *Service) substance {
 		Cookies: s.Cookies, External: s.External,
 	}
 }
+
+// ownWords are the texts by which the site replaces Sluice's words for a
+// purpose: language → text → words.
+func (s *Site) ownWords(p Purpose) map[string]map[string]string {
+	out := map[string]map[string]string{}
+	for lang, texts := range s.Texts {
+		for _, name := range []string{titleText(p), descriptionText(p)} {
+			if words, ok := texts[name]; ok {
+				if out[lang] == nil {
+					out[lang] = map[string]string{}
+				}
+				out[lang][name] = words
+			}
+		}
+	}
+	return out
+}
+
+// The names of the texts that put a purpose into words.
+func titleText(p Purpose) string       { return "purpose." + string(p) + ".title" }
+func descriptionText(p Purpose) string { return "purpose." + string(p) + ".description" }
 
 // purposesOf lists what the visitor can choose: the two that every site has,
 // then those with a service, then the site's own.

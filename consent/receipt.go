@@ -42,7 +42,7 @@ type Receipt struct {
 	ChainID    ID               `json:"chain_id"`
 	N          uint64           `json:"n"` // 1, 2, 3 … within the chain
 	ReceiptID  ID               `json:"receipt_id"`
-	ConsentID  ID               `json:"consent_id"`
+	ConsentID  ID               `json:"consent_id,omitzero"` // none where nothing was ever granted
 	Site       string           `json:"site"`
 	Time       time.Time        `json:"ts"` // UTC, to the millisecond
 	Expires    time.Time        `json:"expires"`

@@ -42,10 +42,16 @@ func OwnStatistics(controller string) Service {
 	}
 }
 
-// withStatistics returns services with the site's own statistics first.
-func withStatistics(services []Service, controller string) []Service {
-	if slices.ContainsFunc(services, func(s Service) bool { return s.Name == Statistics }) {
-		return services
+// AllServices lists the site's services, its own statistics among them: first
+// where the configuration does not name them.
+func (s *Site) AllServices() []Service {
+	own := slices.IndexFunc(s.Services, func(svc Service) bool { return svc.Name == Statistics })
+	if own < 0 {
+		return append([]Service{OwnStatistics(s.Controller.Name)}, s.Services...)
 	}
-	return append([]Service{OwnStatistics(controller)}, services...)
+	services := slices.Clone(s.Services)
+	if services[own].Provider == "" {
+		services[own].Provider = s.Controller.Name
+	}
+	return services
 }

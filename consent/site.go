@@ -58,8 +58,14 @@ const (
 	Erase     WithdrawalAction = "erase"
 )
 
+// MaxConsentDays bounds Site.ConsentDays: two years, beyond which no
+// authority's guidance goes (CNIL advises six months).
+const MaxConsentDays = 730
+
 // Lifetime is how long a choice holds.
-func (s *Site) Lifetime() time.Duration { return time.Duration(s.ConsentDays) * 24 * time.Hour }
+func (s *Site) Lifetime() time.Duration { return days(s.ConsentDays) }
+
+func days(n int) time.Duration { return time.Duration(n) * 24 * time.Hour }
 
 // Secure reports whether the site's cookies carry the Secure attribute.
 func (s *Site) Secure() bool { return strings.HasPrefix(s.PublicURL, "https://") }

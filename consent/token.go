@@ -155,7 +155,7 @@ func decodeToken(b []byte) Token {
 	}
 }
 
-// Digest returns HMAC-SHA-256 of data under the signing key, for other things
+// digest returns HMAC-SHA-256 of data under the signing key, for other things
 // that a server signs for itself; label keeps the uses apart.
 func (k *Keys) digest(label string, data []byte) [sha256.Size]byte {
 	var out [sha256.Size]byte
