@@ -13,7 +13,7 @@
 //	lock                      flock(2) while a process has the spool open
 //	00000000000000000001.seg  a segment, named after its first seq
 //	clickhouse.cur            the cursor of the consumer "clickhouse"
-//	next.tmp, …               files in the making; removed at open
+//	segment-1.tmp, …          files in the making; removed at open
 //	quarantine/               bytes and segments cut out as damaged, kept for a week
 //
 // # The bytes

@@ -7,12 +7,7 @@ import (
 	"time"
 )
 
-const (
-	nextName = "next.tmp" // being filled, or filled and waiting
-	newName  = "new.tmp"  // made in a hurry when none waits
-
-	zeroChunk = 1 << 20
-)
+const zeroChunk = 1 << 20
 
 // preparedFile is a file full of zeros, synced, that will be a segment.
 type preparedFile struct {
@@ -47,23 +42,23 @@ func (s *Spool) wakeJanitor() {
 // then also is the reserve that a full disk cannot take away.
 func (s *Spool) prepare() {
 	s.mu.Lock()
-	size := s.nextSize
+	size, name := s.nextSize, s.tmpName()
 	wanted := s.prepared == nil && s.stats.bytes+size <= s.o.MaxBytes
 	s.mu.Unlock()
 	if !wanted {
 		return
 	}
-	f, err := s.disk.create(nextName)
+	f, err := s.disk.create(name)
 	if err != nil {
 		s.log.Warn("next segment cannot be prepared", "err", err)
 		return
 	}
 	if err := s.fill(f, size); err != nil {
-		s.log.Warn("next segment cannot be prepared", "err", errors.Join(err, f.Close(), s.disk.remove(nextName)))
+		s.log.Warn("next segment cannot be prepared", "err", errors.Join(err, f.Close(), s.disk.remove(name)))
 		return
 	}
 	s.mu.Lock()
-	s.prepared = &preparedFile{f, nextName, size}
+	s.prepared = &preparedFile{f, name, size}
 	s.stats.bytes += size
 	s.mu.Unlock()
 }
@@ -91,12 +86,10 @@ func (s *Spool) fill(f file, size int64) error {
 // Header, name and directory are durable before it returns.
 func (s *Spool) startSegment(base uint64, head []byte) (seg *segment, f file, capacity int64, err error) {
 	p := s.takePrepared()
-	if p == nil {
-		f, err := s.disk.create(newName)
-		if err != nil {
+	if p.file == nil {
+		if p.file, err = s.disk.create(p.name); err != nil {
 			return nil, nil, 0, err
 		}
-		p = &preparedFile{file: f, name: newName}
 	}
 	seg = &segment{base: base, name: segmentName(base), salt: newSalt(), size: max(p.size, segmentHead), end: segmentHead, next: base}
 	_, err = p.file.WriteAt(header{base, seg.salt, s.id, head}.encode(), 0)
@@ -124,12 +117,23 @@ func (s *Spool) startSegment(base uint64, head []byte) (seg *segment, f file, ca
 	return seg, p.file, capacity, nil
 }
 
-func (s *Spool) takePrepared() *preparedFile {
+// takePrepared returns the prepared file, or only the name for one.
+func (s *Spool) takePrepared() preparedFile {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.prepared
 	s.prepared = nil
-	return p
+	if p == nil {
+		return preparedFile{name: s.tmpName()}
+	}
+	return *p
+}
+
+// tmpName is a new one each time: while the committer is about to rename a
+// prepared file, the janitor may be making the next. The caller holds mu.
+func (s *Spool) tmpName() string {
+	s.tmpNames++
+	return fmt.Sprintf("segment-%d.tmp", s.tmpNames)
 }
 
 // dropped accounts for a prepared file that did not become a segment.

@@ -219,6 +219,26 @@ func (l memLock) Close() error {
 	return nil
 }
 
+// setFail makes operations fail from now on; nil: none.
+func (d *memDisk) setFail(f func(op int, what, name string) error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fail = f
+}
+
+// count returns how many operations there have been.
+func (d *memDisk) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ops
+}
+
+// put places a durable file.
+func (d *memDisk) put(name string, b []byte) {
+	n := &inode{live: bytes.Clone(b), synced: bytes.Clone(b)}
+	d.names[name], d.durable[name] = n, n
+}
+
 // holds tells whether any file contains s.
 func (d *memDisk) holds(s string) bool {
 	d.mu.Lock()

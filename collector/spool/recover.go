@@ -95,6 +95,8 @@ func (s *Spool) openCursors(names []string) error {
 			c.broken = err
 		} else if err != nil {
 			return err
+		} else {
+			c.next = c.cursor.next
 		}
 		s.consumers[consumerName] = c
 	}

@@ -115,6 +115,7 @@ type Spool struct {
 	segments  []*segment // in order of base; never empty once something was appended
 	prepared  *preparedFile
 	nextSize  int64  // of the next segment to prepare
+	tmpNames  int    // given out
 	committed uint64 // the last seq that is on disk
 	consumers map[string]*consumer
 	retained  map[string]uint64

@@ -152,9 +152,10 @@ func TestSegmentsRollAndGoOnceDelivered(t *testing.T) {
 	if before < 10 {
 		t.Fatalf("got %d segments, want at least 10", before)
 	}
+	s.Retain("index", 0)
 	consume(t, s, "a", 200, ConsumerOptions{})
-	s.Retain("index", 100)
 	consume(t, s, "b", 200, ConsumerOptions{MaxRecords: 7})
+	s.Retain("index", 100)
 	mustClose(t, s)
 	s = mustOpen(t, dir, Options{SegmentBytes: 4 << 10})
 	if got := contents(t, s, 101); len(got) != 100 {
@@ -181,13 +182,14 @@ func TestConsumerThatIsNotRunningPins(t *testing.T) {
 	s := mustOpen(t, dir, o)
 	mustAppend(t, s, text("first"))
 	consume(t, s, "idle", 1, ConsumerOptions{})
+	consume(t, s, "busy", 1, ConsumerOptions{})
 	mustClose(t, s)
 
 	s = mustOpen(t, dir, o)
 	for i := range 50 {
 		mustAppend(t, s, stamped(uint64(i), 300))
 	}
-	consume(t, s, "busy", 51, ConsumerOptions{})
+	consume(t, s, "busy", 50, ConsumerOptions{})
 	s.reap()
 	if got := len(contents(t, s, 2)); got != 50 {
 		t.Errorf("got %d records kept for the idle consumer, want 50", got)
