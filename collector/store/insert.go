@@ -24,7 +24,7 @@ type rejected struct {
 // A first attempt goes straight in, under a token made of the batch's bounds.
 // Any later one first reads back what is there: on a single node ClickHouse
 // commits rows and token in two steps, and a kill between them makes the token
-// lie in either direction (facts/reliability.md 5.2). It then looks again,
+// lie in either direction. It then looks again,
 // because an insert whose answer was lost may still have been under way.
 func (s *Store) insert(ctx context.Context, b *spool.Batch, t table) ([]rejected, error) {
 	if len(t.rows) == 0 {

@@ -186,7 +186,7 @@ func TestStatements(t *testing.T) {
 		exec(t, conn, "CREATE DATABASE `odd ``name`")
 		other, err := clickhouse.Open(&clickhouse.Options{
 			Protocol: clickhouse.HTTP, Addr: []string{"localhost:1"}, Auth: clickhouse.Auth{Database: "odd `name"},
-			DialContext: func(ctx context.Context, _ string) (net.Conn, error) { return engine.Dial(ctx, socketOf(t, conn)) },
+			DialContext: engine.DialFunc(socketOf(t, conn)),
 		})
 		if err != nil {
 			t.Fatal(err)

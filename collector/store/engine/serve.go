@@ -49,6 +49,9 @@ func Serve(ctx context.Context, o Options, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(o.Dir, configName), []byte(config), 0o600); err != nil {
+		return fmt.Errorf("write the engine's configuration: %w", err)
+	}
 	root, err := lib.open(startArguments(o))
 	if err != nil {
 		return err
@@ -96,6 +99,22 @@ func listen(socket, dir string) (net.Listener, error) {
 	return listener, nil
 }
 
+// configName holds what cannot be said by arguments.
+const configName = "config.xml"
+
+// config makes an INSERT survive a power cut once it has been answered, and
+// lets the background look for work often enough that what was erased or has
+// expired is gone soon: by default it may sleep for ten minutes.
+const config = `<!-- Written at every start of the engine; do not edit. -->
+<clickhouse>
+    <merge_tree>
+        <fsync_after_insert>1</fsync_after_insert>
+        <fsync_part_directory>1</fsync_part_directory>
+    </merge_tree>
+    <background_processing_pool_task_sleep_seconds_when_no_work_max>60</background_processing_pool_task_sleep_seconds_when_no_work_max>
+</clickhouse>
+`
+
 // startArguments configure the engine as a whole; sessions after the first
 // leave these as they are. Caches default to gigabytes, made for servers with
 // a machine of their own.
@@ -107,6 +126,7 @@ func startArguments(o Options) []string {
 		"--primary_index_cache_size=" + cache,
 		"--index_mark_cache_size=" + cache,
 		"--query_condition_cache_size=" + cache,
+		"--config-file=" + filepath.Join(o.Dir, configName),
 	}
 	return append(sessionArguments(o), args...)
 }

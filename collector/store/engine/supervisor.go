@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -128,16 +126,9 @@ func (s *Supervisor) Ready(ctx context.Context) error {
 	}
 }
 
-// Dial connects to the engine's socket; it has the shape of the driver's
-// DialContext, whose address means nothing here.
-func (s *Supervisor) Dial(ctx context.Context, _ string) (net.Conn, error) {
-	return Dial(ctx, s.config.Socket)
-}
-
-// Dial connects to an engine that some process of this user runs.
-func Dial(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "unix", socket)
+// Dial connects to the engine's socket; see [DialFunc].
+func (s *Supervisor) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	return DialFunc(s.config.Socket)(ctx, addr)
 }
 
 // Process returns the id of the running child, 0 where there is none, and how
@@ -258,14 +249,13 @@ func (s *Supervisor) watch(ctx context.Context, announced <-chan struct{}) error
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) { return s.Dial(ctx, addr) },
-	}}
-	defer client.CloseIdleConnections()
 	tick := time.NewTicker(s.config.CheckEvery)
 	defer tick.Stop()
 	for {
-		if err := alive(ctx, client, s.config.CheckDeadline); err != nil {
+		check, cancel := context.WithTimeout(ctx, s.config.CheckDeadline)
+		err := Alive(check, s.config.Socket)
+		cancel()
+		if err != nil {
 			return err
 		}
 		s.answers()
@@ -275,28 +265,6 @@ func (s *Supervisor) watch(ctx context.Context, announced <-chan struct{}) error
 			return ctx.Err()
 		}
 	}
-}
-
-// alive asks the engine for an answer to SELECT 1.
-func alive(ctx context.Context, client *http.Client, deadline time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine/alive", nil)
-	if err != nil {
-		return fmt.Errorf("check the engine: %w", err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return fmt.Errorf("the engine does not answer: %w", err)
-	}
-	_, err = io.Copy(io.Discard, resp.Body)
-	if err := errors.Join(err, resp.Body.Close()); err != nil {
-		return fmt.Errorf("the engine does not answer: %w", err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the engine answers a check with %s", resp.Status)
-	}
-	return nil
 }
 
 func (s *Supervisor) started(pid int) {
