@@ -10,6 +10,7 @@ SHELL := /bin/bash
 GO      ?= go
 ARGS    ?=
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)$(shell test -z "$$(git status --porcelain 2>/dev/null)" || echo ' (modified)')
 OS      := $(shell uname -s | tr A-Z a-z)
 ARCH    := $(shell uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/)
 LIBC    := $(if $(filter linux,$(OS)),-gnu)
@@ -34,7 +35,7 @@ run: build ## the demo: a shop, a dashboard, a stand-in for Google (ARGS="--even
 
 build: deps geo ## bin/sluice, with the embedded engine beside it
 	$(call say,building bin/sluice $(VERSION))
-	@$(GO) build -trimpath -ldflags '-s -w -X sluice/server.version=$(VERSION)' -o bin/sluice .
+	@$(GO) build -trimpath -ldflags "-s -w -X sluice/server.version=$(VERSION) -X 'sluice/server.commit=$(COMMIT)'" -o bin/sluice .
 
 test: deps geo chromium ## every test: Go, browser, TypeScript
 	$(call say,TypeScript tests)

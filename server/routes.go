@@ -38,7 +38,7 @@ func (m *machine) routes() (http.Handler, error) {
 	}
 
 	// The dashboards, behind a login.
-	d := e.Group("/dashboards", sameOrigin())
+	d := e.Group("/dashboards", sameOrigin(), m.isolate)
 	both(d, "/login", m.getLogin(pages))
 	d.POST("/login", m.postLogin(pages))
 	d.POST("/logout", m.postLogout)

@@ -268,3 +268,25 @@ func TestCommandLine(t *testing.T) {
 		})
 	}
 }
+
+func TestLoginLeadsNowhereElse(t *testing.T) {
+	t.Parallel()
+	for next, want := range map[string]string{
+		"":                                     "/dashboards",
+		"/dashboards":                          "/dashboards",
+		"/dashboards/example.com?period=7d":    "/dashboards/example.com?period=7d",
+		"/dashboards/login":                    "/dashboards",
+		"/dashboardsx":                         "/dashboards",
+		"//evil.example/dashboards":            "/dashboards",
+		"https://evil.example/dashboards/x":    "/dashboards",
+		`/\evil.example`:                       "/dashboards",
+		"/dashboards/\r\nSet-Cookie: a=b":      "/dashboards",
+		"javascript:alert(1)":                  "/dashboards",
+		"/api/v2/query":                        "/dashboards",
+		"//user@evil.example/dashboards/a?b=c": "/dashboards",
+	} {
+		if got := localPath(next); got != want {
+			t.Errorf("localPath(%q): got %q, want %q", next, got, want)
+		}
+	}
+}

@@ -13,35 +13,40 @@ import (
 	"sluice/collector/store/engine"
 )
 
-// version is set by the linker (`make build`); a plain `go build` leaves it
-// empty and the module's own is taken.
-var version string
+// version and commit are set by the linker (`make build`). A plain `go build`
+// leaves them empty, and what Go itself has noted is taken.
+var version, commit string
 
 // buildInfo is what this binary was built from.
 type buildInfo struct{ version, commit string }
 
 func readBuild() buildInfo {
-	b := buildInfo{version: version, commit: "unknown"}
+	b := buildInfo{version: version, commit: commit}
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return b
-	}
-	if b.version == "" {
+	if ok && b.version == "" {
 		b.version = info.Main.Version
 	}
-	dirty := false
-	for _, s := range info.Settings {
-		switch s.Key {
-		case "vcs.revision":
-			b.commit = s.Value
-		case "vcs.modified":
-			dirty = s.Value == "true"
-		}
+	if ok && b.commit == "" {
+		b.commit = stampedCommit(info)
 	}
-	if dirty {
-		b.commit += " (modified)"
+	if b.commit == "" {
+		b.commit = "unknown"
 	}
 	return b
+}
+
+// stampedCommit is the commit that the go command has noted.
+func stampedCommit(info *debug.BuildInfo) (commit string) {
+	dirty := ""
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true":
+			dirty = " (modified)"
+		}
+	}
+	return commit + dirty
 }
 
 func runVersion(_ context.Context, t terminal, args []string) error {
