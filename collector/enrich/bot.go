@@ -30,9 +30,9 @@ func IsBot(userAgent string) bool {
 // automated browsers, lower case.
 var botMarks = []string{
 	"headless", "phantomjs", "slimerjs", "selenium", "puppeteer", "playwright", "cypress/", "electron-crawler",
-	"crawl", "spider", "slurp", "scrap", "archiver", "facebookexternalhit", "mediapartners-google", "google-inspectiontool",
+	"crawl", "spider", "slurp", "scrapy", "archiver", "facebookexternalhit", "mediapartners-google", "google-inspectiontool",
 	"bingpreview", "skypeuripreview", "whatsapp/", "embedly", "quora link preview", "gptbot", "chatgpt-user", "perplexity-user",
-	"lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptime", "statuscake", "site24x7", "newrelicpinger", "datadogsynthetics",
+	"chrome-lighthouse", "pagespeed", "gtmetrix", "pingdom", "uptime", "statuscake", "site24x7", "newrelicpinger", "datadogsynthetics",
 	"curl/", "wget/", "httpie/", "python-", "python/", "aiohttp", "go-http-client", "java/", "apache-httpclient", "libwww",
-	"okhttp", "axios/", "node-fetch", "undici", "got (", "guzzle", "ruby", "perl", "php/", "postmanruntime", "insomnia/",
+	"okhttp", "axios/", "node-fetch", "undici", "got (", "guzzle", "ruby/", "perl/", "php/", "postmanruntime", "insomnia/",
 }

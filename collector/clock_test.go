@@ -1,0 +1,77 @@
+package collector
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+)
+
+func TestEventTime(t *testing.T) {
+	t.Parallel()
+	ms := func(d time.Duration) *float64 { v := float64(noon.Add(d).UnixMilli()); return &v }
+	num := func(v float64) *float64 { return &v }
+	const week = 7 * 24 * time.Hour
+	tests := []struct {
+		name     string
+		ts, sent *float64
+		want     time.Duration // from noon, when it was received
+		ok       bool
+	}{
+		{"nothing sent", nil, nil, 0, true},
+		{"sent alone", nil, ms(-week), 0, true},
+		{"a minute ago", ms(-time.Minute), nil, -time.Minute, true},
+		{"in the future", ms(time.Hour), nil, 0, true},
+		{"24 hours ago", ms(-24 * time.Hour), nil, -24 * time.Hour, true},
+		{"older", ms(-24*time.Hour - time.Millisecond), nil, 0, false},
+		{"a clock a week slow", ms(-week - time.Minute), ms(-week), -time.Minute, true},
+		{"a clock a week fast", ms(week - time.Minute), ms(week), -time.Minute, true},
+		{"a clock a week slow without sent", ms(-week), nil, 0, false},
+		{"held back for two days", ms(-48 * time.Hour), ms(0), 0, false},
+		{"happened after it was sent", ms(time.Minute), ms(0), 0, true},
+		{"a fraction", num(float64(noon.UnixMilli()) - 0.4), nil, 0, true},
+		{"1970", num(0), nil, 0, false},
+		{"the end of numbers", num(math.MaxFloat64), num(-math.MaxFloat64), 0, true},
+		{"the start of numbers", num(-math.MaxFloat64), num(math.MaxFloat64), 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, ok := eventTime(noon, tt.ts, tt.sent)
+			if ok != tt.ok {
+				t.Fatalf("ok = %v, want %v", ok, tt.ok)
+			}
+			if ok && !got.Equal(noon.Add(tt.want)) {
+				t.Errorf("event time is %s from now, want %s", got.Sub(noon), tt.want)
+			}
+		})
+	}
+}
+
+// A week of clock skew changes nothing where sent is there.
+func TestClockSkew(t *testing.T) {
+	t.Parallel()
+	for _, skew := range []time.Duration{-7 * 24 * time.Hour, 0, 7 * 24 * time.Hour} {
+		h := newHouse(t)
+		token := h.sign(h.grant())
+		h.pass(time.Hour)
+		client := h.clock().Add(skew)
+		h.post(fmt.Sprintf(`{"site":"example.com","token":"%s","sent":%d,"events":[{"name":"x","url":"https://example.com/","ts":%d}]}`,
+			token, client.UnixMilli(), client.Add(-5*time.Second).UnixMilli()))
+		if got, want := h.only().Time, h.clock().Add(-5*time.Second); !got.Equal(want) {
+			t.Errorf("with a clock off by %s: %s, want %s", skew, got, want)
+		}
+	}
+}
+
+// The pageview that led to the choice is stamped with the choice.
+func TestEarlyEventTakesTheTimeOfTheGrant(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	token := h.grant()
+	h.pass(time.Second)
+	h.post(envelopeOf(h.sign(token), fmt.Sprintf(`{"name":"x","url":"https://example.com/","ts":%d}`, noon.Add(-30*time.Second).UnixMilli())))
+	if got := h.only().Time; !got.Equal(noon) {
+		t.Errorf("event time %s, want the grant's %s", got, noon)
+	}
+}

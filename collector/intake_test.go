@@ -1,0 +1,240 @@
+package collector
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/consent"
+)
+
+func TestDuplicates(t *testing.T) {
+	t.Parallel()
+	const named = `{"id":"1","name":"x","url":"https://example.com/"}`
+	h := newHouse(t)
+	token := h.sign(h.grant())
+	steps := []struct {
+		name  string
+		after time.Duration
+		body  string
+		want  string
+	}{
+		{"once, and again in the same body", 0, envelopeOf(token, named, named), "duplicate"},
+		{"a retry", time.Second, envelopeOf(token, named), "duplicate"},
+		{"another consent", 0, envelopeOf(h.sign(h.grant()), named), ""},
+		{"no id", 0, envelopeOf(token, pageview, pageview), ""},
+		{"within 24 hours", 24*time.Hour - 2*time.Second, envelopeOf(token, named), "duplicate"},
+		{"a day and an hour later", time.Hour + 2*time.Second, envelopeOf(token, named), ""},
+	}
+	for _, s := range steps {
+		h.pass(s.after)
+		h.handler.duplicates.sweep(h.clock())
+		if got := h.post(s.body).reasons(); got != s.want {
+			t.Errorf("%s: dropped as %q, want %q", s.name, got, s.want)
+		}
+	}
+}
+
+func TestDuplicatesAreBounded(t *testing.T) {
+	t.Parallel()
+	d := newDuplicates()
+	now := noon
+	var key eventKey
+	for i := range maxRemembered + maxRemembered/4 {
+		key[0], key[1], key[2] = byte(i), byte(i>>8), byte(i>>16)
+		if i%(maxRemembered/8) == 0 {
+			now = now.Add(time.Hour)
+		}
+		if !d.reserve(key, now) {
+			t.Fatalf("key %d is new and was taken for a duplicate", i)
+		}
+	}
+	if n := len(d.seen); n > maxRemembered {
+		t.Errorf("%d keys are remembered, want at most %d", n, maxRemembered)
+	}
+}
+
+// What the committer refuses is a drop at the event's own index.
+func TestLateRefusal(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.disk.late = func(i int, _ Admitted) consent.Reason {
+		if i == 1 {
+			return consent.Withdrawn
+		}
+		return consent.Live
+	}
+	got := h.post(envelopeOf(h.sign(h.grant()), `{}`, pageview, `{"id":"2","name":"x","url":"https://example.com/"}`, pageview))
+	want := []Drop{{0, Invalid}, {2, consent.Withdrawn}}
+	if diff := cmp.Diff(want, got.Dropped); diff != "" || got.Accepted != 2 {
+		t.Errorf("accepted %d, dropped (-want +got):\n%s", got.Accepted, diff)
+	}
+	if got, want := got.header.Get(DroppedHeader), "invalid, withdrawn"; got != want {
+		t.Errorf("%s: %s, want %s", DroppedHeader, got, want)
+	}
+}
+
+// Refusals alone never touch the disk.
+func TestRefusalsDoNotTouchTheDisk(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.disk.err = consent.ErrUnavailable
+	if got := h.post(envelopeOf("", pageview, pageview)).reasons(); got != "no_consent no_consent" {
+		t.Errorf("dropped as %s, want no_consent twice", got)
+	}
+	if n := h.disk.counted(consent.CountRefusal, "no_consent"); n != 2 {
+		t.Errorf("%d refusals are counted, want 2", n)
+	}
+}
+
+// A client that hangs up has its events kept all the same, so that its retry
+// is a duplicate and no second event.
+func TestClientThatHangsUp(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	body := envelopeOf(h.sign(h.grant()), `{"id":"1","name":"x","url":"https://example.com/"}`)
+	h.post(body, func(r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		*r = *r.WithContext(ctx)
+	})
+	if got := h.post(body).reasons(); got != "duplicate" {
+		t.Errorf("the retry is dropped as %q, want duplicate", got)
+	}
+}
+
+func TestExclusions(t *testing.T) {
+	t.Parallel()
+	from := func(addr string) requestOption { return func(r *http.Request) { r.RemoteAddr = addr + ":1" } }
+	tests := []struct {
+		name    string
+		options []requestOption
+		want    string
+	}{
+		{"a visitor", nil, ""},
+		{"an excluded address", []requestOption{from("198.51.100.9")}, "excluded"},
+		{"a crawler", []requestOption{with("User-Agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")}, "bot"},
+		{"no user agent is no bot", []requestOption{without("User-Agent")}, ""},
+		{"a program that says so", []requestOption{with("User-Agent", "curl/8.9")}, "bot"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			if got := h.post(envelopeOf(h.sign(h.grant()), pageview), tt.options...).reasons(); got != tt.want {
+				t.Errorf("dropped as %q, want %q", got, tt.want)
+			}
+		})
+	}
+	t.Run("the site's own backend is no bot", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, func(o *Options) {
+			o.APIKey = func(r *http.Request, site string) bool {
+				return site == "example.com" && r.Header.Get("Authorization") == "Bearer k"
+			}
+		})
+		got := h.post(envelopeOf(h.sign(h.grant()), pageview), without("Origin"), with("User-Agent", "curl/8.9"), with("Authorization", "Bearer k"))
+		if got.Accepted != 1 {
+			t.Errorf("dropped as %s, want kept", got.reasons())
+		}
+	})
+}
+
+func TestTestHosts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, origin, url string
+		want              bool
+	}{
+		{"the site", "https://example.com", "https://example.com/", false},
+		{"a page on a test host", "http://localhost:3000", "http://localhost:3000/", true},
+		{"a test page that names the site", "http://localhost:3000", "https://example.com/", true},
+	}
+	for _, tt := range tests {
+		h := newHouse(t)
+		h.post(envelopeOf(h.sign(h.grant()), `{"name":"x","url":"`+tt.url+`"}`), with("Origin", tt.origin))
+		if got := h.only().Test; got != tt.want {
+			t.Errorf("%s: test = %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, host, origin string
+		allowed            bool
+		credentials        string
+	}{
+		{"a subdomain", "stats.example.com", "https://www.example.com", true, "true"},
+		{"another site's host", "sluice.test", "https://example.com", true, ""},
+		{"a test page", "example.com", "http://localhost:3000", true, ""},
+		{"a stranger", "example.com", "https://evil.test", false, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t)
+			origin := ""
+			if tt.allowed {
+				origin = tt.origin
+			}
+			check := func(when string, header http.Header) {
+				t.Helper()
+				if got := header.Get("Access-Control-Allow-Origin"); got != origin {
+					t.Errorf("%s: origin allowed %q, want %q", when, got, origin)
+				}
+				if got := header.Get("Access-Control-Allow-Credentials"); got != tt.credentials {
+					t.Errorf("%s: credentials allowed %q, want %q", when, got, tt.credentials)
+				}
+				if got := header.Get("Vary"); got != "Origin" {
+					t.Errorf("%s: Vary is %q, want Origin", when, got)
+				}
+			}
+			r := httptest.NewRequest(http.MethodOptions, "https://"+tt.host+"/_s/e", nil)
+			r.Header.Set("Origin", tt.origin)
+			rec := httptest.NewRecorder()
+			if err := h.handler.OptionsEvents(h.echo.NewContext(r, rec)); (err == nil) != tt.allowed {
+				t.Errorf("preflight: %v, want allowed %v", err, tt.allowed)
+			}
+			check("preflight", rec.Header())
+			rec, err := h.request(envelopeOf("", pageview), with("Origin", tt.origin), func(r *http.Request) { r.Host = tt.host })
+			if (err == nil) != tt.allowed {
+				t.Errorf("post: %v, want allowed %v", err, tt.allowed)
+			}
+			if err == nil {
+				check("post", rec.Header())
+				if got := rec.Header().Get("Access-Control-Expose-Headers"); got != DroppedHeader {
+					t.Errorf("exposed %q, want %q", got, DroppedHeader)
+				}
+			}
+		})
+	}
+}
+
+func TestNewHandlerRefuses(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	good := Options{Ledger: h.ledger, Appender: h.disk, Counter: h.disk, ClientIP: h.handler.clientIP, ClientIDKey: make([]byte, 32)}
+	for name, spoil := range map[string]func(*Options){
+		"no ledger":   func(o *Options) { o.Ledger = nil },
+		"no appender": func(o *Options) { o.Appender = nil },
+		"no counter":  func(o *Options) { o.Counter = nil },
+		"no address":  func(o *Options) { o.ClientIP = nil },
+		"a short key": func(o *Options) { o.ClientIDKey = make([]byte, 31) },
+	} {
+		o := good
+		spoil(&o)
+		if _, err := NewHandler(o); err == nil || strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	if _, err := NewHandler(good); err != nil {
+		t.Errorf("nothing missing: %v", err)
+	}
+}

@@ -1,0 +1,147 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/consent"
+)
+
+func TestSessionWindow(t *testing.T) {
+	t.Parallel()
+	type hit struct {
+		after   time.Duration // since the one before
+		visitor string
+		session string // sent by the client
+		first   bool   // want
+		same    int    // index of a hit with the same session, or its own
+	}
+	tests := []struct {
+		name string
+		hits []hit
+	}{
+		{"one visit", []hit{{0, "a", "", true, 0}, {29 * time.Minute, "a", "", false, 0}, {30 * time.Minute, "a", "", false, 0}}},
+		{"idle for more than 30 minutes", []hit{{0, "a", "", true, 0}, {30*time.Minute + time.Second, "a", "", true, 1}}},
+		{"two visitors", []hit{{0, "a", "", true, 0}, {0, "b", "", true, 1}, {0, "a", "", false, 0}}},
+		{"the client's own", []hit{{0, "a", "1795435200.x", true, 0}, {2 * time.Hour, "a", "1795435200.x", true, 0}, {time.Minute, "a", "1795435200.x", false, 0}}},
+		{"an event hours late", []hit{{0, "a", "", true, 0}, {-2 * time.Hour, "a", "", true, 1}, {2*time.Hour + time.Minute, "a", "", false, 0}}},
+		{"a day with a hit every 20 minutes", func() (hits []hit) {
+			for i := range 72 {
+				hits = append(hits, hit{20 * time.Minute, "a", "", i == 0, 0})
+			}
+			return hits
+		}()},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s, at := newSessions(), noon
+			s.sweep(at)
+			var got []opening
+			for i, hit := range tt.hits {
+				for now := at; now.Before(at.Add(hit.after)); now = now.Add(time.Minute) {
+					s.sweep(now) // as Run does
+				}
+				at = at.Add(hit.after)
+				o := s.join("example.com", hit.visitor, hit.session, at, Acquisition{})
+				got = append(got, o)
+				if o.first != hit.first {
+					t.Errorf("hit %d: first = %v, want %v", i, o.first, hit.first)
+				}
+				if want := got[hit.same]; o.id != want.id || o.start != want.start {
+					t.Errorf("hit %d is in session %s from %d, want that of hit %d: %s from %d", i, o.id, o.start, hit.same, want.id, want.start)
+				}
+				for j, other := range got[:i] {
+					if other.id == o.id && tt.hits[j].same != hit.same {
+						t.Errorf("hits %d and %d share a session", i, j)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSessionsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := newSessions()
+	for i := range 3 * maxSessions {
+		s.join("example.com", fmt.Sprint(i), "", noon, Acquisition{})
+	}
+	if n := len(s.young) + len(s.old); n > 2*maxSessions {
+		t.Errorf("%d sessions are kept, want at most %d", n, 2*maxSessions)
+	}
+}
+
+func TestStartOf(t *testing.T) {
+	t.Parallel()
+	now := noon.Unix()
+	for name, want := range map[string]int64{
+		fmt.Sprintf("%d.x", now-60):      now - 60,
+		fmt.Sprintf("%d.x", now-23*3600): now - 23*3600,
+		fmt.Sprintf("%d.x", now-25*3600): now, // a clock that is off
+		fmt.Sprintf("%d.x", now+3600):    now,
+		"99999999999999999999.x":         now,
+		"abc":                            now,
+		fmt.Sprintf("-%d.x", now):        now,
+	} {
+		if got := startOf(name, noon); got != want {
+			t.Errorf("startOf(%q) = %d, want %d", name, got, want)
+		}
+	}
+}
+
+// All events of a visit carry how it began.
+func TestSessionCarriesItsAcquisition(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	token := h.sign(h.grant())
+	visit := with("Cookie", "sl_id=1.ada.1700000000; sl_s=1795435200.abc")
+	h.post(envelopeOf(token, `{"name":"pageview","url":"https://example.com/?utm_campaign=may&utm_source=news&utm_medium=email"}`), visit)
+	h.post(envelopeOf(token, `{"name":"pageview","url":"https://example.com/b","referrer":"https://example.com/"}`), visit)
+	for i, e := range h.disk.events {
+		got := []string{e.Source, e.Channel, e.UTMCampaign, e.UTMSource, e.UTMMedium, e.Session}
+		if diff := cmp.Diff([]string{"news", "Email", "may", "news", "email", "1795435200.abc"}, got); diff != "" {
+			t.Errorf("event %d (-want +got):\n%s", i, diff)
+		}
+		if e.SessionFirst != (i == 0) {
+			t.Errorf("event %d: first = %v", i, e.SessionFirst)
+		}
+	}
+}
+
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	token := h.sign(h.grant())
+	came := Acquisition{Source: "Google", Channel: "Organic Search"}
+	h.handler.Restore([]SessionState{{
+		Site: "example.com", Visitor: "ada", Session: "1795434000.abc", Start: noon.Add(-20 * time.Minute), Last: noon.Add(-10 * time.Minute), Acquisition: came,
+	}})
+	h.post(envelopeOf(token, `{"name":"x","url":"https://example.com/","visitor":"ada"}`))
+	got := h.only()
+	if got.SessionFirst || got.Session != "1795434000.abc" || got.SessionStart != 1795434000 || got.Source != "Google" {
+		t.Errorf("the visit did not go on: %q from %d, first %v, source %q", got.Session, got.SessionStart, got.SessionFirst, got.Source)
+	}
+}
+
+// What could not be kept did not happen: the next try is the first again.
+func TestFailedAppendLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	body := envelopeOf(h.sign(h.grant()), `{"id":"1","name":"x","url":"https://example.com/"}`)
+	h.disk.err = consent.ErrUnavailable
+	if _, err := h.request(body); !errors.Is(err, consent.ErrUnavailable) {
+		t.Fatalf("error %v, want %v", err, consent.ErrUnavailable)
+	}
+	h.disk.err = nil
+	if got := h.post(body); got.Accepted != 1 {
+		t.Errorf("the second try is dropped as %s, want kept", got.reasons())
+	}
+	if !h.only().SessionFirst {
+		t.Error("the second try is not the first of its session")
+	}
+}
