@@ -69,10 +69,22 @@ func RunSQL(ctx context.Context, o Options, query, format string, w io.Writer) (
 		return errors.New("sluice sql speaks HTTP with a server: set clickhouse.url to http://…:8123 or https://…:8443")
 	}
 	if err != nil {
-		return fmt.Errorf("run the query: %w", err)
+		return inItsWords(err)
 	}
 	_, err = io.Copy(w, answer)
 	return errors.Join(err, answer.Close())
+}
+
+// inItsWords gives an error of the engine's as a sentence for the one who wrote
+// the query: without the way it came, and without the list of every word that
+// the parser would have taken.
+func inItsWords(err error) error {
+	var e *clickhouse.Exception
+	if !errors.As(err, &e) {
+		return fmt.Errorf("run the query: %w", err)
+	}
+	message, _, _ := strings.Cut(e.Message, ". Expected one of:")
+	return fmt.Errorf("the query failed with code %d: %s", e.Code, message)
 }
 
 // OpenForReading connects to the database without touching its tables. With the
@@ -145,7 +157,7 @@ var (
 func vet(ctx context.Context, conn driver.Conn, query string) error {
 	nodes, err := texts(ctx, conn, "EXPLAIN AST "+query)
 	if err != nil {
-		return fmt.Errorf("read the query: %w", err)
+		return inItsWords(err)
 	}
 	functions, err := texts(ctx, conn, "SELECT lower(name) FROM system.table_functions")
 	if err != nil {
