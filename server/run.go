@@ -79,6 +79,10 @@ type machine struct {
 	health    *health
 	handler   http.Handler // the public listener's
 
+	// onOpen is called once the doors are open, with their addresses; private
+	// is nil where metrics_listen is off. nil: nobody wants to know.
+	onOpen func(public, private net.Addr)
+
 	opened []func() error // what a failed assembly has to close, in order
 }
 
@@ -242,8 +246,8 @@ func (m *machine) run(ctx context.Context) (err error) {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var consumers, keepers sync.WaitGroup
-	prepared := make(chan struct{})
-	consumers.Go(func() { m.prepare(work, prepared) })
+	tried, prepared := make(chan struct{}), make(chan struct{})
+	consumers.Go(func() { m.prepare(work, tried, prepared) })
 	consumers.Go(func() { m.write(work, prepared) })
 	for _, sink := range m.sinks {
 		consumers.Go(func() { m.forward(work, sink.Sink) })
@@ -259,7 +263,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 		}
 	})
 
-	m.restoreSessions(ctx, prepared)
+	m.restoreSessions(ctx, tried)
 	server := listenerLimits(&http.Server{Handler: m.handler, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
 	watch := listenerLimits(&http.Server{Handler: m.health.handler(m.metrics), ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
 	failed := make(chan error, 2)
@@ -274,6 +278,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	}
 	m.health.doors.Store(true)
 	m.log.InfoContext(ctx, "doors open", "listen", public.Addr().String(), "sites", len(m.config.Sites), "version", readBuild().version)
+	m.tellOpen(public, private)
 	select {
 	case <-ctx.Done():
 	case err = <-failed:
@@ -292,6 +297,17 @@ func (m *machine) run(ctx context.Context) (err error) {
 		s.Close()
 	}
 	return errors.Join(err, shutdown(watch, time.Second), m.abandon())
+}
+
+func (m *machine) tellOpen(public, private net.Listener) {
+	if m.onOpen == nil {
+		return
+	}
+	var watch net.Addr
+	if private != nil {
+		watch = private.Addr()
+	}
+	m.onOpen(public.Addr(), watch)
 }
 
 // maxConnections bounds open connections, so that file descriptors remain for

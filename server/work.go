@@ -22,11 +22,16 @@ const (
 )
 
 // prepare brings the tables up to date, however long ClickHouse stays away,
-// closes prepared, and from then on watches whether it answers.
-func (m *machine) prepare(ctx context.Context, prepared chan<- struct{}) {
+// and from then on watches whether it answers. It closes tried after the first
+// attempt, prepared after the one that succeeds.
+func (m *machine) prepare(ctx context.Context, tried, prepared chan<- struct{}) {
 	log := m.log.With("room", "store")
 	for attempt := 1; ; attempt++ {
 		err := m.store.Prepare(ctx)
+		m.health.reached.Store(err == nil)
+		if attempt == 1 {
+			close(tried)
+		}
 		if err == nil {
 			break
 		}
@@ -38,7 +43,6 @@ func (m *machine) prepare(ctx context.Context, prepared chan<- struct{}) {
 			return
 		}
 	}
-	m.health.reached.Store(true)
 	close(prepared)
 	log.InfoContext(ctx, "clickhouse ready")
 	for pause(ctx, pingEvery) {
@@ -77,13 +81,15 @@ func (m *machine) ended(ctx context.Context, name string, err error) {
 }
 
 // restoreSessions tells the collector which visits are still going on, where
-// ClickHouse says so in time.
-func (m *machine) restoreSessions(ctx context.Context, prepared <-chan struct{}) {
+// ClickHouse says so at its first attempt and in time.
+func (m *machine) restoreSessions(ctx context.Context, tried <-chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, sessionsWait)
 	defer cancel()
 	select {
-	case <-prepared:
+	case <-tried:
 	case <-ctx.Done():
+	}
+	if !m.health.reached.Load() {
 		m.log.WarnContext(ctx, "clickhouse is not up yet; visits that were going on count anew")
 		return
 	}
