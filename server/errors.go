@@ -54,6 +54,8 @@ var answers = []struct {
 		detail: "Send a key of this server as `Authorization: Bearer KEY`."},
 	{err: consent.ErrUnauthorised, status: http.StatusUnauthorized, title: "No valid token",
 		detail: "This asks for the token that a decision returned: in the cookie sl_proof, or in the header Sluice-Token."},
+	{err: consent.ErrNotGranted, status: http.StatusForbidden, title: "Not granted",
+		detail: "The visitor has not granted this, or no longer. Ask with sluice.open(), and send the token with the request."},
 	{err: consent.ErrForbiddenOrigin, status: http.StatusForbidden, title: "Wrong origin",
 		detail: "The request does not come from a page of this site. Send it from the site's own domain, a subdomain or one of its test_hosts, or with an API key of the site."},
 	{err: errCrossOrigin, status: http.StatusForbidden, title: "Wrong origin",

@@ -81,7 +81,7 @@ func runLedgerProof(ctx context.Context, t terminal, args []string) (err error) 
 		}
 	}
 	enc := json.NewEncoder(t.out)
-	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false) // the receipt's bytes are what its hash is of
 	return enc.Encode(out)
 }
 

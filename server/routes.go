@@ -3,12 +3,10 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"slices"
 
 	"github.com/labstack/echo/v4"
 
-	"sluice/collector"
 	"sluice/consent"
 	"sluice/dashboards"
 	"sluice/server/config"
@@ -17,9 +15,6 @@ import (
 
 // routes binds every path there is.
 func (m *machine) routes() (http.Handler, error) {
-	if err := m.openCollector(); err != nil {
-		return nil, err
-	}
 	pages, err := m.newDashboards()
 	if err != nil {
 		return nil, err
@@ -33,9 +28,18 @@ func (m *machine) routes() (http.Handler, error) {
 	for _, base := range m.bases() {
 		g := e.Group(base)
 		both(g, "/s.js", m.getScript)
+		both(g, "/b", m.consents.GetBanner)
+		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
-		g.OPTIONS("/e", m.collector.OptionsEvents)
+		g.POST("/p", m.consents.PostPreferences)
+		both(g, "/me", m.consents.GetMe)
+		g.DELETE("/me", m.consents.DeleteMe)
+		both(g, "/gpc.json", m.consents.GetGPC)
+		for _, door := range []string{"/d", "/e", "/p", "/me"} {
+			g.OPTIONS(door, m.consents.Preflight)
+		}
 	}
+	e.GET("/.well-known/gpc.json", m.consents.GetGPC)
 
 	// The dashboards, behind a login.
 	d := e.Group("/dashboards", sameOrigin(), m.isolate)
@@ -67,40 +71,6 @@ func (m *machine) bases() []string {
 	slices.Sort(bases)
 	return slices.Compact(bases)
 }
-
-func (m *machine) openCollector() error {
-	key, err := drawnKey(m.config.DataDir, clientKeyFile)
-	if err != nil {
-		return err
-	}
-	sites := map[string]collector.SiteOptions{}
-	for i := range m.config.Sites {
-		s := &m.config.Sites[i]
-		sites[s.Domain] = siteOptions(s)
-	}
-	m.collector, err = collector.NewHandler(collector.Options{
-		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
-		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key,
-	})
-	return err
-}
-
-func siteOptions(s *config.Site) collector.SiteOptions {
-	o := collector.SiteOptions{
-		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
-	}
-	for _, n := range s.Exclude.IPs {
-		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)
-	}
-	for _, d := range s.Destinations() {
-		o.GoogleServices = append(o.GoogleServices, d.Service)
-	}
-	return o
-}
-
-// clientIP is the address that origins has settled; the zero Addr where nobody
-// named one.
-func clientIP(c echo.Context) netip.Addr { return parseAddr(c.Request().RemoteAddr) }
 
 func (m *machine) newDashboards() (*dashboards.Handler, error) {
 	return dashboards.New(dashboards.Options{

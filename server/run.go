@@ -74,6 +74,7 @@ type machine struct {
 	store     *store.Store
 	sinks     []forwarder
 	collector *collector.Handler
+	consents  *consent.Handler
 	auth      *auth
 	metrics   *metrics
 	health    *health
@@ -133,6 +134,9 @@ func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *mach
 	}
 	m.health = &health{dataDir: c.DataDir, accepts: m.accepts}
 	m.publish()
+	if err = m.openDoors(); err != nil {
+		return m, err
+	}
 	m.handler, err = m.routes()
 	return m, err
 }

@@ -8,17 +8,14 @@ import (
 )
 
 // preset returns the service that a preset describes.
-func preset(name string) (consent.Service, bool) {
-	s, ok := presetTable[name]
-	return s, ok
-}
+func preset(name string) (consent.Service, bool) { return consent.PresetFor(name) }
 
-func presetNames() []string { return slices.Sorted(maps.Keys(presetTable)) }
-
-var presetTable = map[string]consent.Service{
-	"google-analytics": {Name: "google-analytics"},
-	"hotjar":           {Name: "hotjar"},
-	"stripe":           {Name: "stripe"},
-	"whatsapp":         {Name: "whatsapp"},
-	"statistics":       {Name: "statistics"},
+// presetNames lists the presets. One that cannot be read would fail consent's
+// own tests.
+func presetNames() []string {
+	all, err := consent.Presets()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(all))
 }

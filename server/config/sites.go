@@ -84,6 +84,9 @@ func (v *Service) consent(controller string) consent.Service {
 	if !ok {
 		out.External = v.Provider != controller
 	}
+	if out.Provider == "" { // the site's own statistics
+		out.Provider = controller
+	}
 	replace(&out.Name, v.Name)
 	replace(&out.Title, v.Title)
 	replace(&out.Purpose, consent.Purpose(v.Purpose))

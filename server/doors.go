@@ -1,0 +1,115 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/collector"
+	"sluice/consent"
+	"sluice/server/config"
+	"sluice/static"
+)
+
+// openDoors prepares what stands behind the doors of browsers.
+func (m *machine) openDoors() error {
+	banners, err := composeBanners(m.ledger)
+	if err != nil {
+		return err
+	}
+	m.consents = &consent.Handler{
+		Ledger: m.ledger, Counter: m.state.journal, Banner: banners, Match: static.Match, Texts: textsOf,
+		Country: func(c echo.Context) string { return m.geo.Country(clientIP(c)) },
+		APIKey:  m.auth.keyFor,
+		Subject: func(ctx context.Context, id consent.ID) (any, error) { return m.store.Subject(ctx, id) },
+		Receipts: func(ctx context.Context, id consent.ID) ([]json.RawMessage, error) {
+			s, err := m.store.Subject(ctx, id)
+			return s.Receipts, err
+		},
+	}
+	key, err := drawnKey(m.config.DataDir, clientKeyFile)
+	if err != nil {
+		return err
+	}
+	sites := map[string]collector.SiteOptions{}
+	for i := range m.config.Sites {
+		s := &m.config.Sites[i]
+		sites[s.Domain] = siteOptions(s)
+	}
+	m.collector, err = collector.NewHandler(collector.Options{
+		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
+		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key,
+	})
+	return err
+}
+
+func siteOptions(s *config.Site) collector.SiteOptions {
+	o := collector.SiteOptions{
+		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
+	}
+	for _, n := range s.Exclude.IPs {
+		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)
+	}
+	for _, d := range s.Destinations() {
+		o.GoogleServices = append(o.GoogleServices, d.Service)
+	}
+	return o
+}
+
+// clientIP is the address that origins has settled; the zero Addr where nobody
+// named one.
+func clientIP(c echo.Context) netip.Addr { return parseAddr(c.Request().RemoteAddr) }
+
+// banners are composed at start, one for each site and language: that takes
+// some 30 ms each, most of it for brotli.
+type banners map[bannerKey]static.Asset
+
+type bannerKey struct{ site, language string }
+
+func composeBanners(l *consent.Ledger) (banners, error) {
+	var (
+		mu   sync.Mutex
+		out  = banners{}
+		work errgroup.Group
+	)
+	work.SetLimit(runtime.GOMAXPROCS(0))
+	for _, p := range l.Sites.All() {
+		for _, lang := range static.Languages() {
+			work.Go(func() error {
+				data, err := consent.BannerData(p, lang, textsOf(lang), l.Keys)
+				if err != nil {
+					return err
+				}
+				asset, err := static.ComposeBanner(data)
+				if err != nil {
+					return fmt.Errorf("banner of %s in %s: %w", p.Site.Domain, lang, err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				out[bannerKey{p.Site.Domain, lang}] = asset
+				return nil
+			})
+		}
+	}
+	return out, work.Wait()
+}
+
+// For implements [consent.Banner].
+func (b banners) For(site, wanted string) (asset http.Handler, language string, ok bool) {
+	language = static.Match(wanted)
+	a, ok := b[bannerKey{site, language}]
+	return a, language, ok
+}
+
+// textsOf are all texts of a language; none where there is no such language.
+func textsOf(lang string) map[string]string {
+	texts, _ := static.Texts(lang)
+	return texts
+}
