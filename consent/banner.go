@@ -1,0 +1,185 @@
+package consent
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// bannerData is what the banner is handed: BannerData of
+// static/src/consent/wire.ts.
+type bannerData struct {
+	Site        string            `json:"site"`
+	Base        string            `json:"base"`
+	Language    string            `json:"lang"`
+	Direction   string            `json:"dir"`
+	Notice      bannerNotice      `json:"notice"`
+	Controller  bannerController  `json:"controller"`
+	Purposes    []shownPurpose    `json:"purposes"`
+	Texts       map[string]string `json:"texts"`
+	Shown       string            `json:"shown"`
+	Layout      string            `json:"layout"`
+	Theme       map[string]string `json:"theme,omitempty"`
+	CloseButton bool              `json:"close_button,omitempty"`
+	Days        int               `json:"days"`
+}
+
+type bannerNotice struct {
+	Version   string `json:"version"`
+	Updated   string `json:"updated,omitempty"`
+	PolicyURL string `json:"policy_url,omitempty"`
+}
+
+type bannerController struct {
+	Name    string `json:"name"`
+	Contact string `json:"contact,omitempty"`
+}
+
+// shownPurpose and shownService are what visitors read of them, in their
+// language.
+type shownPurpose struct {
+	Name        Purpose        `json:"name"`
+	Title       string         `json:"title"`
+	Description string         `json:"description"`
+	Required    bool           `json:"required,omitempty"`
+	Services    []shownService `json:"services,omitempty"`
+}
+
+type shownService struct {
+	Name      string   `json:"name"`
+	Title     string   `json:"title"`
+	Provider  string   `json:"provider"`
+	Country   string   `json:"country,omitempty"`
+	Transfer  string   `json:"transfer,omitempty"`
+	PolicyURL string   `json:"policy_url,omitempty"`
+	External  bool     `json:"external,omitempty"`
+	Cookies   []Cookie `json:"cookies,omitempty"`
+}
+
+// BannerData returns the data object that the banner of a site is composed of,
+// as JSON. texts are all texts of the language; the site's own replace them.
+// Its `shown`, signed with keys, ties a receipt to the hash of everything
+// else in it: the words, services and looks that the visitor saw.
+func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]byte, error) {
+	s := p.Site
+	words := s.words(lang, texts)
+	data := bannerData{
+		Site: s.Domain, Base: s.PublicURL, Language: lang, Direction: direction(lang),
+		Notice:     bannerNotice{Version: p.Current.Version, Updated: s.Notice.Updated, PolicyURL: s.Notice.PolicyURL},
+		Controller: bannerController{Name: s.Controller.Name, Contact: s.Controller.Contact},
+		Purposes:   p.shownPurposes(words),
+		Texts:      maps.Clone(words), Layout: s.Layout, Theme: s.Theme, CloseButton: s.CloseButton, Days: s.ConsentDays,
+	}
+	maps.DeleteFunc(data.Texts, func(name, _ string) bool { return strings.Contains(name, ".") })
+	content, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("banner of %s: %w", s.Domain, err)
+	}
+	sum := sha256.Sum256(content)
+	data.Shown = keys.SignShown(Shown{Notice: p.Current.Fingerprint, Content: [16]byte(sum[:]), Language: lang}, s.Domain)
+	if content, err = json.Marshal(data); err != nil {
+		return nil, fmt.Errorf("banner of %s: %w", s.Domain, err)
+	}
+	return content, nil
+}
+
+// words lays the site's own texts over those of a language.
+func (s *Site) words(lang string, texts map[string]string) map[string]string {
+	out := maps.Clone(texts)
+	if out == nil {
+		out = map[string]string{}
+	}
+	maps.Copy(out, s.Texts[lang])
+	return out
+}
+
+// shownPurposes lists what there is to read before a choice: the essential
+// first, then what can be chosen, each with its services.
+func (p *Policy) shownPurposes(words map[string]string) []shownPurpose {
+	s := p.Site
+	services := append([]Service{s.ownCookies()}, s.AllServices()...)
+	out := make([]shownPurpose, 0, len(p.Current.Purposes)+1)
+	for _, name := range append([]Purpose{Essential}, p.Current.purposeNames()...) {
+		shown := shownPurpose{Name: name, Required: name == Essential}
+		shown.Title, shown.Description = words[titleText(name)], words[descriptionText(name)]
+		if own := slices.IndexFunc(s.Purposes, func(t PurposeText) bool { return t.Name == name }); own >= 0 {
+			shown.Title = cmp.Or(shown.Title, s.Purposes[own].Title)
+			shown.Description = cmp.Or(shown.Description, s.Purposes[own].Description)
+		}
+		shown.Title = cmp.Or(shown.Title, string(name))
+		for i := range services {
+			if services[i].Purpose == name {
+				shown.Services = append(shown.Services, showService(&services[i], words))
+			}
+		}
+		out = append(out, shown)
+	}
+	return out
+}
+
+// ownCookies declares the essential cookies of Sluice itself. It is no service
+// that anybody could refuse, and no part of a notice.
+func (s *Site) ownCookies() Service {
+	lasts := strconv.Itoa(s.ConsentDays) + " days"
+	return Service{
+		Name: "sluice", Title: "Sluice", Purpose: Essential, Provider: s.Controller.Name,
+		Cookies: []Cookie{
+			{Name: ChoiceCookie, Lasts: lasts, Purpose: "remembers your choice"},
+			{Name: ProofCookie, Lasts: lasts, Purpose: "proves your consent"},
+		},
+	}
+}
+
+func showService(s *Service, words map[string]string) shownService {
+	out := shownService{
+		Name: s.Name, Title: cmp.Or(words["service."+s.Name+".title"], s.Title, s.Name), Provider: s.Provider,
+		Country: s.Country, PolicyURL: s.PolicyURL, External: s.External,
+	}
+	if s.Transfer != "none" {
+		out.Transfer = cmp.Or(words["transfer."+s.Transfer], s.Transfer)
+	}
+	for _, c := range s.Cookies {
+		out.Cookies = append(out.Cookies, Cookie{
+			Name: c.Name, Lasts: duration(c.Lasts, words), Purpose: cmp.Or(words["cookie."+c.Name], c.Purpose),
+		})
+	}
+	return out
+}
+
+// numberOfUnits is how a duration is written in configuration: "13 months".
+var numberOfUnits = regexp.MustCompile(`^([0-9]+) (minute|hour|day|week|month|year)s?$`)
+
+// duration puts a duration into the words of a language, "lasts.months" or,
+// for one, "lasts.month"; what has none stays as it is.
+func duration(lasts string, words map[string]string) string {
+	if lasts == "session" {
+		return cmp.Or(words["lasts.session"], lasts)
+	}
+	m := numberOfUnits.FindStringSubmatch(lasts)
+	if m == nil {
+		return lasts
+	}
+	unit := m[2]
+	if m[1] != "1" {
+		unit += "s"
+	}
+	if word := words["lasts."+unit]; word != "" {
+		return strings.ReplaceAll(word, "{n}", m[1])
+	}
+	return lasts
+}
+
+// direction is how a language is written.
+func direction(lang string) string {
+	base, _, _ := strings.Cut(lang, "-")
+	if slices.Contains([]string{"ar", "fa", "he", "ur"}, base) {
+		return "rtl"
+	}
+	return "ltr"
+}

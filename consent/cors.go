@@ -1,0 +1,58 @@
+package consent
+
+import "net/http"
+
+// CORS lets a page of the site read an answer. Where browsers call page and
+// door same-site, cookies may ride along; elsewhere the token travels in the
+// body. A page of anybody else is told nothing.
+func (s *Site) CORS(h http.Header, r *http.Request) {
+	h.Add("Vary", "Origin")
+	origin := r.Header.Get("Origin")
+	page := HostOf(origin)
+	pageTest, ours := s.Owns(page)
+	if !ours {
+		return
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", "Sluice-Dropped")
+	door := s.doorHost(r)
+	if test, own := s.Owns(door); door == page || own && !test && !pageTest {
+		h.Set("Access-Control-Allow-Credentials", "true")
+	}
+}
+
+// doorHost is the host under which the browser knows this door: the request's
+// where it belongs to the site; else a proxy in front has replaced it, and it
+// is the one of public_url.
+func (s *Site) doorHost(r *http.Request) string {
+	if _, own := s.Owns(r.Host); own {
+		return hostname(r.Host)
+	}
+	return HostOf(s.PublicURL)
+}
+
+// CORS is Site.CORS for the site that the page's host belongs to, for answers
+// given before the body has said which site it speaks of.
+func (s *Sites) CORS(h http.Header, r *http.Request) {
+	p, err := s.ForHost(HostOf(r.Header.Get("Origin")))
+	if err != nil {
+		h.Add("Vary", "Origin")
+		return
+	}
+	p.Site.CORS(h, r)
+}
+
+// Preflight answers whether a page of another origin may call a door. Error:
+// ErrForbiddenOrigin.
+func (s *Sites) Preflight(w http.ResponseWriter, r *http.Request) error {
+	h := w.Header()
+	s.CORS(h, r)
+	if h.Get("Access-Control-Allow-Origin") == "" {
+		return ErrForbiddenOrigin
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+	h.Set("Access-Control-Allow-Headers", "Content-Type, "+TokenHeader)
+	h.Set("Access-Control-Max-Age", "7200") // Chromium's ceiling
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,326 @@
+package consent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// Handler is the doors at which visitors decide. Ledger, Counter, Banner,
+// Match and Texts are required. Its methods are safe for concurrent use.
+type Handler struct {
+	Ledger  *Ledger
+	Counter Counter
+	Banner  Banner
+	// Match returns the language to speak, for a language tag or the value of
+	// an Accept-Language header; Texts all its texts by name.
+	Match func(wanted string) string
+	Texts func(lang string) map[string]string
+
+	// Country is the visitor's, ISO 3166-1 alpha-2, "" where unknown; asked
+	// only for a decision. nil: always unknown.
+	Country func(echo.Context) string
+	// APIKey reports whether a request carries an API key of the site. nil:
+	// there are none.
+	APIKey func(r *http.Request, site string) bool
+	// Subject returns everything stored under a consent, as a value that
+	// encodes to JSON (GDPR Art. 15); Receipts its receipts alone, canonical
+	// JSON, oldest first. nil: nothing is stored yet.
+	Subject  func(ctx context.Context, consent ID) (any, error)
+	Receipts func(ctx context.Context, consent ID) ([]json.RawMessage, error)
+}
+
+// Counter counts without waiting for the disk.
+type Counter interface {
+	Count(c Count)
+}
+
+// Banner holds the banners composed at start.
+type Banner interface {
+	// For returns the banner of a site in the language that suits best what is
+	// wanted: a language tag or the value of an Accept-Language header.
+	For(site, wanted string) (asset http.Handler, language string, ok bool)
+}
+
+// Limits of request bodies, in bytes.
+const (
+	maxDecision   = 8 << 10
+	maxPreference = 2 << 10
+	maxForm       = 8 << 10
+)
+
+// decided is the answer to a decision.
+type decided struct {
+	Token     string          `json:"token"`
+	ConsentID string          `json:"consent_id"`
+	Receipt   json.RawMessage `json:"receipt"`
+	Expires   time.Time       `json:"expires"`
+}
+
+// PostDecision records a choice (Choice as JSON, at most 8 KiB) and answers
+// 201 with its receipt and, for a grant, its token. Errors: ErrMediaType,
+// ErrTooLarge, ErrNotJSON, ErrUnknownSite, ErrForbiddenOrigin, *FieldError,
+// ErrStaleNotice, ErrTooMany, ErrUnavailable.
+func (h *Handler) PostDecision(c echo.Context) error {
+	r := c.Request()
+	h.open(c)
+	var in Choice
+	if err := ReadJSON(r, maxDecision, &in); err != nil {
+		return fmt.Errorf("read decision: %w", err)
+	}
+	policy, err := h.from(r, in.Site)
+	if err != nil {
+		return fmt.Errorf("decision: %w", err)
+	}
+	g, err := h.decide(c, policy, in, RawToken(r, in.Token))
+	if err != nil {
+		return err
+	}
+	receipt, err := g.Receipt.Canonical()
+	if err != nil {
+		return err
+	}
+	return c.JSON(http.StatusCreated, decided{
+		Token: g.Signed, ConsentID: idText(g.Receipt.ConsentID), Receipt: receipt, Expires: g.Receipt.Expires,
+	})
+}
+
+// decide records a choice and sets its cookies.
+func (h *Handler) decide(c echo.Context, policy *Policy, in Choice, raw string) (Grant, error) {
+	country := ""
+	if h.Country != nil {
+		country = h.Country(c)
+	}
+	r := c.Request()
+	g, err := h.Ledger.Decide(r.Context(), policy, in, raw, GPC(r.Header), country)
+	if err != nil {
+		return Grant{}, err
+	}
+	jar := policy.Site.newJar(r, h.Ledger.Now())
+	jar.decided(&g)
+	jar.write(c.Response().Header())
+	return g, nil
+}
+
+// open begins the answer of a door that pages of the site may call from
+// another origin.
+func (h *Handler) open(c echo.Context) {
+	h.Ledger.Sites.CORS(c.Response().Header(), c.Request())
+	private(c)
+}
+
+// private keeps an answer out of every cache.
+func private(c echo.Context) { c.Response().Header().Set("Cache-Control", "private, no-store") }
+
+// from returns the policy of the named site for a request that comes from it.
+func (h *Handler) from(r *http.Request, domain string) (*Policy, error) {
+	policy, err := h.Ledger.Sites.Lookup(domain)
+	if err != nil {
+		return nil, fmt.Errorf("site %q: %w", domain, err)
+	}
+	_, err = policy.Site.CheckOrigin(r, func(r *http.Request) bool {
+		return h.APIKey != nil && h.APIKey(r, policy.Site.Domain)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("site %s: %w", policy.Site.Domain, err)
+	}
+	return policy, nil
+}
+
+// named returns the policy of the site that ?site= names, else of the one that
+// the host belongs to.
+func (h *Handler) named(r *http.Request) (*Policy, error) {
+	if domain := r.URL.Query().Get("site"); domain != "" {
+		p, err := h.Ledger.Sites.Lookup(domain)
+		if err != nil {
+			return nil, fmt.Errorf("site %q: %w", domain, err)
+		}
+		return p, nil
+	}
+	p, err := h.Ledger.Sites.ForHost(r.Host)
+	if err != nil {
+		return nil, fmt.Errorf("host %q: %w", r.Host, err)
+	}
+	return p, nil
+}
+
+// Preflight answers OPTIONS of every door that other origins may call. Error:
+// ErrForbiddenOrigin.
+func (h *Handler) Preflight(c echo.Context) error {
+	private(c)
+	return h.Ledger.Sites.Preflight(c.Response(), c.Request())
+}
+
+// GetBanner serves the banner (?site=&lang=), and counts a view. Under a
+// signal that the site honours it answers 204, unless the visitor opens the
+// preferences (&open=1). Error: ErrUnknownSite.
+func (h *Handler) GetBanner(c echo.Context) error {
+	r := c.Request()
+	header := c.Response().Header()
+	private(c)
+	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // a script of a page elsewhere
+	header.Add("Vary", "Sec-GPC")
+	policy, err := h.named(r)
+	if err != nil {
+		return fmt.Errorf("banner: %w", err)
+	}
+	query := r.URL.Query()
+	opened := query.Get("open") == "1"
+	if policy.Site.Signalled(r.Header) && !opened {
+		h.count(r, policy, CountGPC, "", "")
+		return c.NoContent(http.StatusNoContent)
+	}
+	asset, lang, ok := h.Banner.For(policy.Site.Domain, wanted(r, query.Get("lang")))
+	if !ok {
+		return fmt.Errorf("banner of %s: none was composed", policy.Site.Domain)
+	}
+	key := ""
+	if opened {
+		key = "open" // not asked, but looked up: no part of an opt-in rate
+	}
+	h.count(r, policy, CountView, key, lang)
+	asset.ServeHTTP(c.Response(), r)
+	return nil
+}
+
+// wanted is what the visitor wants to be spoken to in.
+func wanted(r *http.Request, lang string) string {
+	if lang != "" {
+		return lang
+	}
+	return r.Header.Get("Accept-Language")
+}
+
+// count counts a GET; a HEAD shows nothing to anybody.
+func (h *Handler) count(r *http.Request, policy *Policy, kind CountKind, key, lang string) {
+	if r.Method != http.MethodGet {
+		return
+	}
+	n := NewCount(policy.Site.Domain, kind, key, h.Ledger.Now())
+	n.Notice, n.Language = policy.Current.Version, lang
+	h.Counter.Count(n)
+}
+
+// GetGPC says that the site honours Global Privacy Control (W3C GPC, "GPC
+// Support Resource"); a site that does not has no such resource.
+func (h *Handler) GetGPC(c echo.Context) error {
+	private(c)
+	policy, err := h.named(c.Request())
+	if err != nil {
+		return fmt.Errorf("gpc.json: %w", err)
+	}
+	if !policy.Site.HonourGPC {
+		return echo.ErrNotFound
+	}
+	updated := policy.Site.Notice.Updated
+	if updated == "" {
+		updated = policy.Current.Since.Format(time.DateOnly)
+	}
+	return c.JSON(http.StatusOK, struct {
+		GPC        bool   `json:"gpc"`
+		LastUpdate string `json:"lastUpdate"`
+	}{true, updated})
+}
+
+// idText is an id on the wire: "" for none.
+func idText(id ID) string {
+	if id == (ID{}) {
+		return ""
+	}
+	return id.String()
+}
+
+// ownCookieNames are what Sluice may have set in a browser.
+var ownCookieNames = []string{ChoiceCookie, ProofCookie, VisitorCookie, SessionCookie, PreferenceCookie}
+
+// held is the answer to a visitor who asks for everything.
+type held struct {
+	Site      string            `json:"site"`
+	ConsentID string            `json:"consent_id"`
+	ReceiptID string            `json:"receipt_id"`
+	Notice    string            `json:"notice,omitempty"`
+	Issued    time.Time         `json:"issued"`
+	Expires   time.Time         `json:"expires"`
+	Purposes  map[Purpose]bool  `json:"purposes"` // what the token covers now
+	Services  map[string]bool   `json:"services"`
+	Cookies   map[string]string `json:"cookies"`
+	Stored    any               `json:"stored"`
+}
+
+// GetMe answers with everything held about the browser that proves itself by
+// its token (GDPR Art. 15 and 20). Errors: ErrUnknownSite, ErrUnauthorised,
+// ErrUnavailable.
+func (h *Handler) GetMe(c echo.Context) error {
+	r := c.Request()
+	h.open(c)
+	policy, token, err := h.subject(r)
+	if err != nil {
+		return fmt.Errorf("show what is held: %w", err)
+	}
+	out := held{
+		Site: policy.Site.Domain, ConsentID: idText(token.Consent), ReceiptID: idText(token.Receipt),
+		Issued: token.IssuedAt(), Expires: policy.Expires(token),
+		Purposes: map[Purpose]bool{}, Services: map[string]bool{}, Cookies: map[string]string{},
+	}
+	if n := policy.Notice(token.Notice); n != nil {
+		out.Notice = n.Version
+	}
+	for _, p := range policy.Current.Purposes {
+		out.Purposes[p.Name] = h.Ledger.Live(policy, token, Use{Purpose: p.Name}) == Live
+	}
+	for _, s := range policy.Current.Services {
+		out.Services[s.Name] = h.Ledger.Live(policy, token, Use{Purpose: s.Purpose, Service: s.Name}) == Live
+	}
+	for _, name := range ownCookieNames {
+		if cookie, err := r.Cookie(name); err == nil {
+			out.Cookies[name] = cookie.Value
+		}
+	}
+	if h.Subject != nil {
+		if out.Stored, err = h.Subject(r.Context(), token.Consent); err != nil {
+			return fmt.Errorf("show what is held: %w: %w", ErrUnavailable, err)
+		}
+	}
+	return c.JSON(http.StatusOK, out)
+}
+
+// DeleteMe asks for the erasure of everything collected under the consent of
+// the browser's token (GDPR Art. 17) and answers 202 once that is on disk;
+// rows go within seconds. Receipts stay, as proof (Art. 17(3)(e)). Errors:
+// ErrUnknownSite, ErrForbiddenOrigin, ErrUnauthorised, ErrUnavailable.
+func (h *Handler) DeleteMe(c echo.Context) error {
+	r := c.Request()
+	h.open(c)
+	policy, token, err := h.subject(r)
+	if err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	// A token in a header was put there on purpose; a cookie rides along with
+	// whatever another page sends.
+	byHeader := r.Header.Get(TokenHeader) != "" && r.Header.Get("Origin") == ""
+	if _, err := policy.Site.CheckOrigin(r, nil); err != nil && !byHeader {
+		return fmt.Errorf("erase: %w", err)
+	}
+	if err := h.Ledger.Erase(r.Context(), policy, token); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusAccepted)
+}
+
+// subject returns whom a request's token speaks for. An expired token still
+// proves who asks.
+func (h *Handler) subject(r *http.Request) (*Policy, Token, error) {
+	policy, err := h.named(r)
+	if err != nil {
+		return nil, Token{}, err
+	}
+	token, reason := h.Ledger.Authenticate(RawToken(r, ""), policy)
+	if reason != Live {
+		return nil, Token{}, fmt.Errorf("%s: %w", reason, ErrUnauthorised)
+	}
+	return policy, token, nil
+}

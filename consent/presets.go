@@ -1,0 +1,78 @@
+package consent
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/goccy/go-yaml"
+)
+
+//go:embed presets/*.yaml
+var presetFiles embed.FS
+
+// preset is the file of one; its name is the file's.
+type preset struct {
+	Title       string   `yaml:"title"`
+	Purpose     Purpose  `yaml:"purpose"`
+	Provider    string   `yaml:"provider"`
+	Country     string   `yaml:"country"`
+	Transfer    string   `yaml:"transfer"`
+	PolicyURL   string   `yaml:"policy_url"`
+	External    bool     `yaml:"external"`
+	Reload      bool     `yaml:"reload"`
+	Hosts       []string `yaml:"hosts"`
+	Pages       []string `yaml:"pages"`
+	ConsentMode []string `yaml:"consent_mode"`
+	Cookies     []Cookie `yaml:"cookies"`
+}
+
+// Presets returns the services that Sluice knows, by name; the operator's
+// fields are laid over them. The map is a copy, the slices within are shared:
+// replace them, do not change them. Statistics is among them, for a site that
+// wants to word it otherwise; its provider is the controller.
+func Presets() (map[string]Service, error) {
+	all, err := presets()
+	return maps.Clone(all), err
+}
+
+// PresetFor returns one preset.
+func PresetFor(name string) (Service, bool) {
+	all, err := presets()
+	if err != nil { // embedded, and read by a test: cannot happen
+		return Service{}, false
+	}
+	s, ok := all[name]
+	return s, ok
+}
+
+var presets = sync.OnceValues(func() (map[string]Service, error) {
+	files, err := presetFiles.ReadDir("presets")
+	if err != nil {
+		return nil, fmt.Errorf("list presets: %w", err)
+	}
+	all := map[string]Service{Statistics: OwnStatistics("")}
+	for _, f := range files {
+		content, err := presetFiles.ReadFile(path.Join("presets", f.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read preset: %w", err)
+		}
+		var p preset
+		if err := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict()).Decode(&p); err != nil {
+			return nil, fmt.Errorf("preset %s: %w", f.Name(), err)
+		}
+		name := strings.TrimSuffix(f.Name(), ".yaml")
+		all[name] = Service{
+			Name: name, Title: p.Title, Purpose: p.Purpose, Provider: p.Provider, Country: p.Country,
+			Transfer: p.Transfer, PolicyURL: p.PolicyURL, External: p.External, Reload: p.Reload,
+			Hosts: slices.Clip(p.Hosts), Pages: slices.Clip(p.Pages), ConsentMode: slices.Clip(p.ConsentMode),
+			Cookies: slices.Clip(p.Cookies),
+		}
+	}
+	return all, nil
+})
