@@ -20,6 +20,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// userAgent is a visitor's: Chromium's own says that it is headless, and
+// machines are not counted.
+const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+
 // Patience bounds every wait; nothing waits that long unless it fails.
 const Patience = 20 * time.Second
 
@@ -39,7 +43,7 @@ var browser = sync.OnceValues(func() (started, error) {
 	}
 	allocator, leave := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
+		chromedp.UserAgent(userAgent), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	return started{ctx, func() { cancel(); leave(); _ = os.RemoveAll(profile) }}, chromedp.Do(ctx)
 })
