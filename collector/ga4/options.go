@@ -35,7 +35,7 @@ type Options struct {
 
 	Logger   *slog.Logger     // nil: discarded
 	Now      func() time.Time // nil: time.Now
-	Parallel int              // requests under way at once; 0: 16
+	Parallel int              // requests under way at once; 0: 64
 }
 
 // Gate holds withdrawals off while a request begins. [consent.Index] is one.
@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	if o.Parallel <= 0 {
-		o.Parallel = 16
+		o.Parallel = 64
 	}
 	return o
 }
@@ -95,11 +95,16 @@ func New(o Options) (*Sink, error) {
 	}, nil
 }
 
+// NamePrefix opens the name of every sink's cursor, so that those of sites no
+// longer configured can be told, and forgotten: a cursor that nobody moves
+// keeps the spool's segments.
+const NamePrefix = "ga4-"
+
 // Name names the sink's cursor in the spool: stable, and unique to site and
 // service.
 func (s *Sink) Name() string {
 	whole := s.o.Service + "-" + s.o.Policy.Site.Domain
 	sum := sha256.Sum256([]byte(whole))
 	slug := strings.ToLower(foreignRun.ReplaceAllString(whole, "_"))
-	return slug[:min(len(slug), 48)] + "-" + hex.EncodeToString(sum[:4])
+	return NamePrefix + slug[:min(len(slug), 48)] + "-" + hex.EncodeToString(sum[:4])
 }

@@ -167,10 +167,7 @@ func (b *builder) campaign() (PayloadItem, bool) {
 		if ev.Referrer == "" || ev.Source == "" {
 			return PayloadItem{}, false
 		}
-		source, medium = strings.ToLower(ev.Source), "referral"
-		if strings.HasPrefix(ev.Channel, "Organic Search") {
-			medium = "organic"
-		}
+		source, medium = strings.ToLower(ev.Source), mediumOf(ev.Channel)
 	}
 	c := builder{ev: ev, params: map[string]any{}}
 	c.session(c.params, 1)
@@ -181,6 +178,19 @@ func (b *builder) campaign() (PayloadItem, bool) {
 	c.text("content", ev.UTMContent)
 	b.losses.add(c.losses)
 	return PayloadItem{Name: "campaign_details", TimestampMicros: ev.Time.UnixMicro(), Params: c.params}, true
+}
+
+// mediumOf names a medium by which Google finds the channel that Sluice found.
+func mediumOf(channel string) string {
+	switch {
+	case channel == "Organic Search":
+		return "organic"
+	case channel == "Email":
+		return "email"
+	case strings.HasPrefix(channel, "Paid"):
+		return "cpc"
+	}
+	return "referral"
 }
 
 // session gives the two params without which Google counts no session and no

@@ -29,7 +29,7 @@ const (
 )
 
 // policy is of a site with Google Analytics and an advertising service.
-func policy(t *testing.T) *consent.Policy {
+func policy(t testing.TB) *consent.Policy {
 	t.Helper()
 	site := &consent.Site{
 		Domain: "example.com", PublicURL: "https://example.com/_s", ConsentDays: 180,
@@ -49,7 +49,7 @@ func policy(t *testing.T) *consent.Policy {
 // rig is a sink between a spool that the test plays and a stand-in for Google.
 // In a synctest bubble its network is net.Pipe and its clock the bubble's.
 type rig struct {
-	t      *testing.T
+	t      testing.TB
 	policy *consent.Policy
 	index  *consent.Index
 	google *standin.Server
@@ -63,6 +63,7 @@ type rig struct {
 	recorded []collector.Forward
 	refuse   int // times that Record fails yet
 	written  int // bytes that the sink has put on the wire
+	onWrite  func(b []byte)
 }
 
 func newRig(t *testing.T) *rig {
@@ -73,7 +74,7 @@ func newRig(t *testing.T) *rig {
 	go web.Serve(listener{r.conns})
 	r.sink = r.open()
 	t.Cleanup(func() {
-		r.sink.Close()
+		r.sink.client.close()
 		web.Close()
 	})
 	return r
@@ -111,6 +112,11 @@ type counted struct {
 }
 
 func (c counted) Write(b []byte) (int, error) {
+	c.r.mu.Lock()
+	if c.r.onWrite != nil {
+		c.r.onWrite(b)
+	}
+	c.r.mu.Unlock()
 	n, err := c.Conn.Write(b)
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()

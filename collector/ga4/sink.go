@@ -80,9 +80,6 @@ func (s *Sink) count(f func(*Stats)) {
 	f(&s.stats.Stats)
 }
 
-// Close lets go of idle connections, once Deliver is not called any more.
-func (s *Sink) Close() { s.client.close() }
-
 // Replay takes a record of the spool's tail at start, before the first
 // Deliver. Outcomes recorded by an earlier run are remembered, so that the
 // batch it left unfinished is not sent twice. Only records behind the sink's
@@ -108,6 +105,17 @@ func (s *Sink) remember(outcomes []collector.Forward, seq uint64) {
 	for _, f := range outcomes {
 		s.settled[key{f.EventID, f.ReceiptID}] = true
 	}
+}
+
+// maxBatch is how many events are in flight towards the cursor's next step.
+const maxBatch = 2000
+
+// Run forwards what sp holds and gets, until ctx is done, and sees through the
+// requests under way. It returns an error only where it could not start, as
+// [spool.Spool.Consume] does.
+func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
+	defer s.client.close()
+	return sp.Consume(ctx, s.Name(), s, spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch})
 }
 
 // Deliver brings every event of the batch that is this site's to its end and
@@ -155,11 +163,12 @@ type sameness struct {
 	noForward                            bool
 }
 
-// lanes sorts the batch's events into groups, and the groups into lanes. The
-// groups of a lane go one after the other: they are of one client.
-func (s *Sink) lanes(b spool.Batch) map[string][]*group {
+// lanes sorts the batch's events into groups, and the groups into lanes, oldest
+// first. The groups of a lane go one after the other: they are of one client.
+func (s *Sink) lanes(b spool.Batch) [][]*group {
 	s.forget(b.First)
-	lanes := map[string][]*group{}
+	var lanes [][]*group
+	of := map[string]int{} // client → its lane
 	for _, r := range b.Records {
 		ev := s.event(r)
 		if ev == nil {
@@ -173,15 +182,19 @@ func (s *Sink) lanes(b spool.Batch) map[string][]*group {
 		if ev.SessionFirst {
 			need = 2 // campaign_details goes before it
 		}
-		lane := lanes[same.client]
-		if n := len(lane); n == 0 || !lane[n-1].takes(same, need, len(r.Data)) {
-			lane = append(lane, &group{same: same, room: judge.MaxEvents})
+		i, known := of[same.client]
+		if !known {
+			i = len(lanes)
+			of[same.client] = i
+			lanes = append(lanes, nil)
 		}
-		g := lane[len(lane)-1]
+		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].takes(same, need, len(r.Data)) {
+			lanes[i] = append(lanes[i], &group{same: same, room: judge.MaxEvents})
+		}
+		g := lanes[i][len(lanes[i])-1]
 		g.events = append(g.events, ev)
 		g.room -= need
 		g.bytes += len(r.Data)
-		lanes[same.client] = lane
 	}
 	return lanes
 }
