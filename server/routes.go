@@ -32,6 +32,8 @@ func (m *machine) routes() (http.Handler, error) {
 		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
 		g.POST("/p", m.consents.PostPreferences)
+		both(g, "/choices", m.consents.GetChoices)
+		g.POST("/choices", m.consents.PostChoices)
 		both(g, "/me", m.consents.GetMe)
 		g.DELETE("/me", m.consents.DeleteMe)
 		both(g, "/gpc.json", m.consents.GetGPC)

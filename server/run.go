@@ -199,18 +199,7 @@ func (m *machine) openSinks() error {
 			m.sinks = append(m.sinks, forwarder{sink, site.Domain, d.Service})
 		}
 	}
-	if len(m.sinks) == 0 {
-		return nil
-	}
-	// What an earlier run has sent of a batch that it did not finish.
-	return m.state.journal.spool.Replay(1, func(r spool.Record) error {
-		for _, s := range m.sinks {
-			if err := s.Replay(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return m.recallForwards()
 }
 
 // accepts reports why the spool would refuse a record now; nil: it would not.
@@ -254,7 +243,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	consumers.Go(func() { m.prepare(work, tried, prepared) })
 	consumers.Go(func() { m.write(work, prepared) })
 	for _, sink := range m.sinks {
-		consumers.Go(func() { m.forward(work, sink.Sink) })
+		consumers.Go(func() { m.forward(work, sink) })
 	}
 	// Keepers outlive the consumers: they carry what those leave behind.
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
@@ -297,9 +286,6 @@ func (m *machine) run(ctx context.Context) (err error) {
 	}
 	stopKeeping()
 	keepers.Wait()
-	for _, s := range m.sinks {
-		s.Close()
-	}
 	return errors.Join(err, shutdown(watch, time.Second), m.abandon())
 }
 

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"sluice/collector"
 	"sluice/collector/enrich"
-	"sluice/collector/ga4"
 	"sluice/collector/spool"
 )
 
@@ -65,11 +66,31 @@ func (m *machine) write(ctx context.Context, prepared <-chan struct{}) {
 }
 
 // forward is the consumer that brings a site's events to Google Analytics.
-func (m *machine) forward(ctx context.Context, sink *ga4.Sink) {
-	err := m.state.journal.spool.Consume(ctx, sink.Name(), sink, spool.ConsumerOptions{
-		Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: 1000,
+func (m *machine) forward(ctx context.Context, f forwarder) {
+	m.ended(ctx, f.Name(), f.Run(ctx, m.state.journal.spool))
+}
+
+// recallForwards tells the forwarders what an earlier run has sent of a batch
+// that it did not finish: the outcomes behind the earliest of their cursors.
+func (m *machine) recallForwards() error {
+	s := m.state.journal.spool
+	from := uint64(math.MaxUint64)
+	for _, c := range s.Stats().Consumers {
+		if slices.ContainsFunc(m.sinks, func(f forwarder) bool { return f.Name() == c.Name }) {
+			from = min(from, c.Next)
+		}
+	}
+	if from == math.MaxUint64 {
+		return nil // none has run before
+	}
+	return s.Replay(from, func(r spool.Record) error {
+		for _, f := range m.sinks {
+			if err := f.Replay(r); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	m.ended(ctx, sink.Name(), err)
 }
 
 // ended reports a consumer that could not run: its records stay in the spool,
