@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,21 +18,24 @@ type Chart struct {
 	Unit   string // count, ratio, percent or seconds; the page's script formats with it
 	Bucket string // hour, day, week or month
 	Points []Point
-	Line   string // SVG path over a field of chartWidth × chartHeight, the period of the view
+	Line   string // SVG path over a field of chartWidth × chartHeight
 	Area   string // the same, closed at the bottom
+	Before string // the period before
 	Ticks  []Tick // of the vertical axis
 	Failed bool
 }
 
 // Point is one bucket of time.
 type Point struct {
-	Label   string
-	Short   string // for an axis
-	Path    string // address of the view of that day or month, "" where it is no smaller than this one
-	Value   float64
-	Text    string
-	Future  bool // has not begun yet: there is no value
-	Partial bool // has not ended yet
+	Label      string
+	Short      string // for an axis
+	Path       string // address of the view of that day or month, "" where it is no smaller than this one
+	Value      float64
+	Text       string
+	Before     float64 // of the same place in the period before
+	BeforeText string  // "" where that was shorter
+	Future     bool    // has not begun yet: there is no value
+	Partial    bool    // has not ended yet
 }
 
 // BucketTitle heads the column of the buckets.
@@ -80,27 +84,48 @@ func askChart(ctx context.Context, db query.Querier, v View, now time.Time) (Cha
 	q.Dimensions = dimensionsOf(bucket)
 	unit := q.Metrics[0].Unit
 	c.Unit = unitNames[unit]
-	result, err := query.Run(ctx, db, q)
+	span, _ := v.before(now)
+	labels, values, err := bucketed(ctx, db, q, v.span, bucket)
 	if err != nil {
 		c.Failed = true
 		return c, err
 	}
-	values := make(map[string]float64, len(result.Rows))
-	for _, row := range result.Rows {
-		values[row.Dimensions[0]] += row.Metrics[0]
+	earlier, before, err := bucketed(ctx, db, q, span, bucket)
+	if err != nil {
+		c.Failed = true
+		return c, err
 	}
-	labels, _ := v.span.Labels(bucket) // a year of hours is the most: never too many
 	for i, label := range labels {
-		p := Point{Label: label, Value: values[label]}
-		p.Text = number(unit, p.Value)
-		p.describe(v, bucket, now)
-		if i > 0 && label == labels[i-1] {
-			continue // the hour that comes twice when clocks go back is one point
+		p := Point{Label: label, Value: values[i], Text: number(unit, values[i])}
+		if i < len(earlier) {
+			p.Before, p.BeforeText = before[i], number(unit, before[i])
 		}
+		p.describe(v, bucket, now)
 		c.Points = append(c.Points, p)
 	}
 	c.draw(unit)
 	return c, nil
+}
+
+// bucketed returns the buckets of a period and q's metric in each. The hour that
+// comes twice when clocks go back is one bucket.
+func bucketed(ctx context.Context, db query.Querier, q query.Query, p query.Period, bucket string) ([]string, []float64, error) {
+	q.From, q.To = p.From, p.To
+	result, err := query.Run(ctx, db, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	at := make(map[string]float64, len(result.Rows))
+	for _, row := range result.Rows {
+		at[row.Dimensions[0]] += row.Metrics[0]
+	}
+	labels, _ := p.Labels(bucket) // at most a few hundred: bucket is chosen by the length of the period
+	labels = slices.Compact(labels)
+	values := make([]float64, len(labels))
+	for i, label := range labels {
+		values[i] = at[label]
+	}
+	return labels, values, nil
 }
 
 // describe turns a bucket's name into words and finds out where now is.
@@ -136,38 +161,39 @@ func (p *Point) describe(v View, bucket string, now time.Time) {
 
 // draw fills in the SVG.
 func (c *Chart) draw(unit query.Unit) {
+	var values, before []float64
 	most := 0.0
-	n := 0
 	for _, p := range c.Points {
-		most = max(most, p.Value)
+		most = max(most, p.Value, p.Before)
 		if !p.Future {
-			n++
+			values = append(values, p.Value)
+		}
+		if p.BeforeText != "" {
+			before = append(before, p.Before)
 		}
 	}
 	top, step := scale(most, unit)
-	y := func(v float64) float64 { return chartHeight * (1 - v/top) }
 	for v := 0.0; v <= top+step/2; v += step {
-		c.Ticks = append(c.Ticks, Tick{number(unit, v), coordinate(y(v))})
+		c.Ticks = append(c.Ticks, Tick{number(unit, v), coordinate(chartHeight * (1 - v/top))})
 	}
-	if n == 0 {
-		return
+	across := chartWidth / float64(max(len(c.Points)-1, 1))
+	c.Line, c.Before = path(values, across, top), path(before, across, top)
+	if n := len(values); n > 0 {
+		c.Area = fmt.Sprintf("%sL%s %sL0 %sZ", c.Line, coordinate(across*float64(n-1)), coordinate(chartHeight), coordinate(chartHeight))
 	}
-	var line strings.Builder
-	x := func(i int) float64 {
-		if len(c.Points) == 1 {
-			return chartWidth * float64(i)
-		}
-		return chartWidth * float64(i) / float64(len(c.Points)-1)
-	}
-	for i, p := range c.Points[:n] {
+}
+
+// path draws values from left to right, across apart, top being the highest.
+func path(values []float64, across, top float64) string {
+	var b strings.Builder
+	for i, v := range values {
 		command := "L"
 		if i == 0 {
 			command = "M"
 		}
-		fmt.Fprintf(&line, "%s%s %s", command, coordinate(x(i)), coordinate(y(p.Value)))
+		fmt.Fprintf(&b, "%s%s %s", command, coordinate(across*float64(i)), coordinate(chartHeight*(1-v/top)))
 	}
-	c.Line = line.String()
-	c.Area = fmt.Sprintf("%sL%s %sL0 %sZ", c.Line, coordinate(x(n-1)), coordinate(chartHeight), coordinate(chartHeight))
+	return b.String()
 }
 
 // scale returns the top of an axis that holds most, and the step between its

@@ -71,8 +71,8 @@ type Change struct {
 	Tone  string // good, bad, same
 }
 
-// change compares a figure with the one before. lower is better where less is
-// good news.
+// change compares a figure with the one before. lower says that less is good
+// news.
 func change(unit query.Unit, now, before float64, lower bool) Change {
 	c := Change{Tone: "same", Words: "against " + number(unit, before) + " before"}
 	diff := now - before

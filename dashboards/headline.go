@@ -39,8 +39,11 @@ type Figure struct {
 
 // askFigures asks for all headline figures of the view and of the period before.
 func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (Figures, error) {
-	before := v.before(now)
-	out := Figures{Before: dates(before)}
+	whole, before := v.before(now)
+	out := Figures{Before: dates(whole)}
+	if before != whole {
+		out.Before += ", as far into it as now"
+	}
 	q := v.query()
 	for _, h := range headlines {
 		q.Metrics = append(q.Metrics, metricsOf(h.metric)...)
@@ -56,14 +59,18 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 		out.Failed = true
 		return out, err
 	}
+	const visits = 1 // index of the metric that the last three are shares of
 	for i, h := range headlines {
 		m := q.Metrics[i]
+		moved := change(m.Unit, is.Rows[0].Metrics[i], was.Rows[0].Metrics[i], h.lower)
+		if m.Unit != query.Count && was.Rows[0].Metrics[visits] == 0 {
+			moved = Change{Text: "–", Words: "there were no visits before", Tone: "same"}
+		}
 		drawing := v
 		drawing.Metric = h.metric
 		out.List = append(out.List, Figure{
 			Title: h.title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula),
-			Change: change(m.Unit, is.Rows[0].Metrics[i], was.Rows[0].Metrics[i], h.lower),
-			Path:   drawing.Path(), Drawn: v.Metric == h.metric,
+			Change: moved, Path: drawing.Path(), Drawn: v.Metric == h.metric,
 		})
 	}
 	return out, nil

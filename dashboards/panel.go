@@ -16,13 +16,14 @@ type panel struct {
 	dimension string
 	metrics   []string // the first orders the rows and draws the bars
 	label     func(string) string
-	except    string // a value that is left out: the page has a place for it already
+	only      [3]string // a condition that rows have to meet beside the view's
 	empty     string
 }
 
 // panels are all of them, in the order of the page.
 var panels = []panel{
 	{key: "pages", title: "Pages", column: "Page", dimension: "event:page", metrics: []string{"visitors", "pageviews"},
+		only:  [3]string{"is", "event:name", "pageview"},
 		empty: "No page was viewed in this period."},
 	{key: "entries", title: "Entry pages", column: "Page", dimension: "visit:entry_page", metrics: []string{"visits", "bounce_rate"},
 		empty: "No visit began in this period."},
@@ -32,7 +33,8 @@ var panels = []panel{
 		empty: "No visits in this period."},
 	{key: "countries", title: "Countries", column: "Country", dimension: "visit:country", metrics: []string{"visitors"}, label: country,
 		empty: "No visits in this period."},
-	{key: "events", title: "Events", column: "Event", dimension: "event:name", metrics: []string{"visitors", "events"}, except: "pageview",
+	{key: "events", title: "Events", column: "Event", dimension: "event:name", metrics: []string{"visitors", "events"},
+		only:  [3]string{"is_not", "event:name", "pageview"},
 		empty: "No events but pageviews in this period."},
 	{key: "browsers", title: "Browsers", column: "Browser", dimension: "visit:browser", metrics: []string{"visitors"},
 		empty: "No visits in this period."},
@@ -62,7 +64,7 @@ type Table struct {
 	Heads              []string
 	Lines              []Line
 	More               string // address of the whole list, "" where this is it
-	Total              int    // lines of the whole list
+	Total              string // lines of the whole list
 	Empty              string // said where there are none
 	Failed             bool   // the query failed; nothing else is filled in
 }
@@ -84,12 +86,12 @@ func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error)
 	if q.Limit = rowsBeside; v.Panel != "" {
 		q.Limit = rowsAlone
 	}
-	if p.except != "" {
-		except, err := query.Compare(p.key, "is_not", p.dimension, p.except)
+	if p.only[0] != "" {
+		only, err := query.Compare(p.key, p.only[0], p.only[1], p.only[2])
 		if err != nil {
 			return t, err
 		}
-		q.Filter = query.All(q.Filter, except)
+		q.Filter = query.All(q.Filter, only)
 	}
 	for _, m := range q.Metrics {
 		t.Heads = append(t.Heads, sentence(m.Name))
@@ -99,7 +101,7 @@ func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error)
 		t.Failed = true
 		return t, err
 	}
-	t.Total = result.Total
+	t.Total = thousands(float64(result.Total))
 	if len(result.Rows) < result.Total && v.Panel == "" {
 		alone := v
 		alone.Panel = p.key

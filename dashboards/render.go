@@ -26,7 +26,7 @@ var pageHeaders = map[string]string{
 // chrome is what every page has.
 type chrome struct {
 	Title string
-	Email string // of who is logged in, "" on the login page
+	User  string // e-mail address of who is logged in, "" on the login page
 }
 
 type sitesPage struct {

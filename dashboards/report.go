@@ -122,7 +122,7 @@ func summarise(ctx context.Context, db query.Querier, site *consent.Site, now ti
 	v := ReadView(site, nil, now)
 	q := v.query()
 	q.Metrics = metricsOf("visitors")
-	before := v.before(now)
+	_, before := v.before(now)
 	is, err := query.Run(ctx, db, q)
 	if err != nil {
 		return s, err

@@ -32,10 +32,13 @@ const Custom = "custom"
 
 // periods are offered on every page; their names are those of the Stats API.
 var periods = []struct{ Name, Title string }{
-	{query.PeriodDay, "Today"}, {"7d", "7 days"}, {defaultPeriod, "30 days"}, {"12mo", "12 months"},
+	{query.PeriodDay, "Today"}, {"7d", "7 days"}, {defaultPeriod, "30 days"}, {year, "12 months"},
 }
 
-const defaultPeriod = "30d"
+const (
+	defaultPeriod = "30d"
+	year          = "12mo" // this month and the eleven before it
+)
 
 // Condition is a filter as an address carries it: f=is,visit:country,DE. All
 // conditions of a view have to be true.
@@ -90,7 +93,7 @@ func (v *View) readPeriod(from, to string, now time.Time) {
 			v.Period, v.From, v.To, v.span = Custom, from, to, span
 			return
 		}
-		v.Problems = append(v.Problems, "These dates are no period: it "+err.Error()+".")
+		v.Problems = append(v.Problems, "These dates are not in effect: "+err.Error()+".")
 	}
 	span, ok := query.Named(v.Period, zone, now, time.Time{})
 	if !ok || v.Period == query.PeriodAll {
@@ -157,23 +160,21 @@ func (v View) filter() query.Filter {
 	return query.All(filters...)
 }
 
-// before returns the period that v's is compared with: as long, right before
-// it, and no further into its last day or month than now is, so that a morning
-// is not held against a whole day.
-func (v View) before(now time.Time) query.Period {
-	span := v.span
-	end := span.To
-	if now.Before(end) && now.After(span.From) {
-		end = now.In(v.zone())
+// before returns the period that v's is compared with: as long, and right
+// before it. sofar ends as far into it as now is into v's, so that a morning is
+// not held against a whole day.
+func (v View) before(now time.Time) (whole, sofar query.Period) {
+	back := func(t time.Time) time.Time { return t.AddDate(0, -12, 0) }
+	if v.Period != year {
+		days := int(v.span.To.Sub(v.span.From).Round(24*time.Hour) / (24 * time.Hour))
+		back = func(t time.Time) time.Time { return t.AddDate(0, 0, -days) }
 	}
-	if months, ok := strings.CutSuffix(v.Period, "mo"); ok {
-		n := map[string]int{"6": 6, "12": 12}[months]
-		if n > 0 {
-			return query.Period{From: span.From.AddDate(0, -n, 0), To: end.AddDate(0, -n, 0)}
-		}
+	whole = query.Period{From: back(v.span.From), To: back(v.span.To)}
+	sofar = whole
+	if now = now.In(v.zone()); now.After(v.span.From) && now.Before(v.span.To) {
+		sofar.To = back(now)
 	}
-	days := int(span.To.Sub(span.From).Round(24*time.Hour) / (24 * time.Hour))
-	return query.Period{From: span.From.AddDate(0, 0, -days), To: end.AddDate(0, 0, -days)}
+	return whole, sofar
 }
 
 // bucket is the time dimension of the chart.

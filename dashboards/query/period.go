@@ -110,7 +110,7 @@ func Dates(from, to string, zone *time.Location) (Period, error) {
 	}
 	f, l := bounds[0], bounds[1]
 	if l.Before(f) {
-		return Period{}, fmt.Errorf("ends (%s) before it begins (%s)", to, from)
+		return Period{}, fmt.Errorf("the period ends (%s) before it begins (%s)", to, from)
 	}
 	return Period{
 		From: midnight(f.Year(), f.Month(), f.Day(), zone),

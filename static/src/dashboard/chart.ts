@@ -36,15 +36,15 @@ export class Chart {
     const options: uPlot.Options = {
       width: this.#field.clientWidth,
       height,
-      padding: [8, 8, 0, 0],
+      padding: [8, 30, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, fill: colour('--accent') } },
       scales: { x: { time: false }, y: { range: (_u, _min, max) => [0, uPlot.rangeNum(0, Math.max(max, 1), { min: {}, max: { pad: 0.1, soft: 0, mode: 0 } })[1]] } },
       axes: [
-        { ...axis, grid: { show: false }, space: 64, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 28, 30, 60], values: (_u, at) => at.map((i) => this.#points[i]?.short ?? '') },
+        { ...axis, grid: { show: false }, space: 64, size: 28, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 28, 30, 60], values: (_u, at) => at.map((i) => this.#points[i]?.short ?? '') },
         { ...axis, size: 48, grid: { stroke: colour('--rule'), width: 1 }, incrs: this.#increments(), values: (_u, at) => at.map((n) => axisText(this.#unit, n)) },
       ],
-      series: [{}, { ...line, fill: translucent(colour('--accent')) }, { ...line, dash: [4, 4] }],
+      series: [{}, { ...line, stroke: colour('--soft'), width: 1, dash: [2, 3], points: { show: false } }, { ...line, fill: translucent(colour('--accent')) }, { ...line, dash: [4, 4] }],
       hooks: { setCursor: [(u) => this.#point(u)], ready: [(u) => this.#follow(u)] },
     };
     this.#plot = new uPlot(options, this.#data(), this.#field);
@@ -54,29 +54,32 @@ export class Chart {
   #data(): uPlot.AlignedData {
     const at = this.#points.map((_p, i) => i);
     const values = this.#points.map((p) => p.value);
+    const before = this.#points.map((p) => p.before);
     const now = this.#points.findIndex((p) => p.partial);
     if (now < 1) {
-      return [at, values, at.map(() => null)];
+      return [at, before, values, at.map(() => null)];
     }
-    return [at, values.map((v, i) => (i < now ? v : null)), values.map((v, i) => (i >= now - 1 ? v : null))];
+    return [at, before, values.map((v, i) => (i < now ? v : null)), values.map((v, i) => (i >= now - 1 ? v : null))];
   }
 
   #increments(): number[] {
     return this.#unit === 'seconds'
       ? [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200]
-      : [0.5, 1, 2, 5, 10, 20, 50].concat([1e2, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((n) => [n, 2 * n, 5 * n]));
+      : (this.#unit === 'ratio' ? [0.1, 0.2, 0.5] : []).concat([1, 2, 5, 10, 20, 50], [1e2, 1e3, 1e4, 1e5, 1e6, 1e7].flatMap((n) => [n, 2 * n, 5 * n]));
   }
 
   #point(u: uPlot): void {
     const i = u.cursor.idx;
     const p = i === null || i === undefined ? undefined : this.#points[i];
-    this.#tip.hidden = p === undefined || p.value === null || (u.cursor.left ?? -1) < 0;
+    this.#tip.hidden = p === undefined || (u.cursor.left ?? -1) < 0;
     if (p === undefined || i === null || i === undefined || this.#tip.hidden) {
       return;
     }
     const value = document.createElement('b');
     value.textContent = p.text;
-    this.#tip.replaceChildren(value, p.label);
+    const before = document.createElement('span');
+    before.textContent = p.beforeText && `${p.beforeText} before`;
+    this.#tip.replaceChildren(value, p.label, before);
     const x = u.over.offsetLeft + u.valToPos(i, 'x');
     const right = x + this.#tip.offsetWidth + 16 > this.#field.clientWidth;
     this.#tip.style.transform = `translate(${right ? x - this.#tip.offsetWidth - 12 : x + 12}px, 8px)`;

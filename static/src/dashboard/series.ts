@@ -4,6 +4,8 @@ export interface Point {
   short: string;
   text: string;
   value: number | null; // null: has not begun yet
+  before: number | null; // of the same place in the period before
+  beforeText: string;
   partial: boolean; // has not ended yet
   href: string | null;
 }
@@ -11,12 +13,14 @@ export interface Point {
 /** Reads the chart's points from its table: the page carries them once. */
 export function readSeries(table: HTMLTableElement): Point[] {
   return Array.from(table.tBodies[0]?.rows ?? [], (row) => {
-    const { value, short, partial } = row.dataset;
+    const { value, before, short, partial } = row.dataset;
     return {
       label: row.cells[0]?.textContent?.trim() ?? '',
       short: short ?? '',
       text: row.cells[1]?.textContent?.trim() ?? '',
       value: value === undefined ? null : Number(value),
+      before: before === undefined ? null : Number(before),
+      beforeText: row.cells[2]?.textContent?.trim() ?? '',
       partial: partial !== undefined,
       href: row.querySelector('a')?.href ?? null,
     };

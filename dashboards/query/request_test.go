@@ -1,0 +1,100 @@
+package query
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/consent"
+)
+
+// TestBadRequests checks that a wrong request names every wrong field, and
+// never reaches the database.
+func TestBadRequests(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat(`["not",`, 20) + `["is","event:page",["/"]]` + strings.Repeat(`]`, 20)
+	tests := []struct {
+		name, request string
+		fields        []string
+	}{
+		{"nothing", `{}`, []string{"metrics"}},
+		{"unknown metric and dimension", `{"metrics":["visitors","luck"],"dimensions":["visit:shoe"],"date_range":"7d"}`, []string{"metrics[1]", "dimensions[0]"}},
+		{"figure of visits for each page", `{"metrics":["bounce_rate"],"dimensions":["event:page"],"date_range":"7d"}`, []string{"metrics[0]"}},
+		{"dimension twice", `{"metrics":["visits"],"dimensions":["visit:os","visit:os"],"date_range":"7d"}`, []string{"dimensions[1]"}},
+		{"property without a name", `{"metrics":["visits"],"dimensions":["event:props:"],"date_range":"7d"}`, []string{"dimensions[0]"}},
+		{"no date range", `{"metrics":["visits"]}`, []string{"date_range"}},
+		{"unknown date range", `{"metrics":["visits"],"date_range":"fortnight"}`, []string{"date_range"}},
+		{"date range of one", `{"metrics":["visits"],"date_range":["2026-01-01"]}`, []string{"date_range"}},
+		{"date range of numbers", `{"metrics":["visits"],"date_range":7}`, []string{"date_range"}},
+		{"operator", `{"metrics":["visits"],"date_range":"7d","filters":[["like","visit:os",["x"]]]}`, []string{"filters[0]"}},
+		{"not a filter", `{"metrics":["visits"],"date_range":"7d","filters":[7,["is"],["is","visit:os"],["is","visit:os","x"],["and",[]]]}`,
+			[]string{"filters[0]", "filters[1]", "filters[2]", "filters[3]", "filters[4]"}},
+		{"filter by time", `{"metrics":["visits"],"date_range":"7d","filters":[["is","time:day",["2026-01-01"]]]}`, []string{"filters[0]"}},
+		{"no value", `{"metrics":["visits"],"date_range":"7d","filters":[["is","visit:os",[]]]}`, []string{"filters[0]"}},
+		{"regular expression", `{"metrics":["visits"],"date_range":"7d","filters":[["matches","event:page",["("]]]}`, []string{"filters[0]"}},
+		{"inside a combination", `{"metrics":["visits"],"date_range":"7d","filters":[["or",[["is","visit:os",["x"]],["is","visit:shoe",["y"]]]]]}`, []string{"filters[0][1][1]"}},
+		{"too deep", `{"metrics":["visits"],"date_range":"7d","filters":[` + deep + `]}`, []string{"filters[0]" + strings.Repeat("[1]", 9)}},
+		{"order by what is not asked", `{"metrics":["visits"],"date_range":"7d","order_by":[["visitors","desc"],["visits","down"]]}`, []string{"order_by[0]", "order_by[1]"}},
+		{"page", `{"metrics":["visits"],"date_range":"7d","pagination":{"limit":0,"offset":-1}}`, []string{"pagination.limit", "pagination.offset"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var r Request
+			if err := json.Unmarshal([]byte(tt.request), &r); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Answer(t.Context(), nil, r, knownSite, knownNow)
+			var bad *consent.FieldError
+			if !errors.As(err, &bad) {
+				t.Fatalf("got %v, want a *consent.FieldError", err)
+			}
+			var got []string
+			for _, f := range bad.Fields {
+				got = append(got, f.Name)
+			}
+			if diff := cmp.Diff(tt.fields, got); diff != "" {
+				t.Errorf("fields (-want +got):\n%s\n%v", diff, err)
+			}
+		})
+	}
+}
+
+// TestSQL checks that a request's words never become part of the SQL.
+func TestSQL(t *testing.T) {
+	t.Parallel()
+	const word = "Robert'); DROP TABLE"
+	var r Request
+	request := `{"site_id":"known.example","metrics":["visitors","visits"],"date_range":"7d","dimensions":["event:props:` + word + `","visit:source","time:day"],
+		"filters":[["is","event:page",["` + word + `"]],["or",[["contains","visit:source",["` + word + `"]],["not",["matches","event:props:` + word + `",["x"]]]]]]}`
+	if err := json.Unmarshal([]byte(request), &r); err != nil {
+		t.Fatal(err)
+	}
+	q, err := r.query(knownSite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, args := q.compile()
+	if strings.Contains(text, "Robert") || strings.Contains(text, "known.example") {
+		t.Errorf("a value is written into the SQL:\n%s", text)
+	}
+	if strings.Contains(text, "/*") {
+		t.Errorf("a place was left open:\n%s", text)
+	}
+	bound := 0
+	for _, a := range args {
+		raw, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(raw), "Robert") {
+			bound++
+		}
+	}
+	if bound == 0 {
+		t.Error("no value is bound")
+	}
+}
