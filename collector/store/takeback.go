@@ -94,14 +94,23 @@ func (c *cut) where(spoolID uuid.UUID, receipts []uuid.UUID) string {
 		strings.Join(quoted, ", "), spoolID, c.before, c.at.UnixMilli())
 }
 
+// erase deletes rows: at once for everybody who reads, and from the disk as the
+// background rewrites the parts they were in.
 func (s *Store) erase(ctx context.Context, where []string) error {
-	if len(where) == 0 {
-		return nil
-	}
 	for _, table := range []string{"events", "forwards"} {
-		err := s.conn.Exec(ctx, "ALTER TABLE "+s.mutable(table)+" DELETE WHERE "+strings.Join(where, " OR "))
+		condition, err := s.matching(ctx, table, where)
 		if err != nil {
+			return err
+		}
+		if condition == "" {
+			continue
+		}
+		if err := s.conn.Exec(ctx, "DELETE FROM "+s.mutable(table)+" WHERE "+condition); err != nil {
 			return fmt.Errorf("erase %s of %d consents: %w", table, len(where), err)
+		}
+		later := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 0}))
+		if err := s.conn.Exec(later, "ALTER TABLE "+s.mutable(table)+" APPLY DELETED MASK"); err != nil {
+			return fmt.Errorf("erase %s of %d consents from the disk: %w", table, len(where), err)
 		}
 	}
 	return nil
@@ -112,9 +121,6 @@ func (s *Store) erase(ctx context.Context, where []string) error {
 // key, and the receipts, stand in the mutation's record; the tables keep the
 // record of one finished mutation only, so an empty one drives it out.
 func (s *Store) anonymise(ctx context.Context, where []string) error {
-	if len(where) == 0 {
-		return nil
-	}
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return fmt.Errorf("draw a key: %w", err)
@@ -128,8 +134,15 @@ func (s *Store) anonymise(ctx context.Context, where []string) error {
 		{"events", strings.Join([]string{hash("visitor"), hash("session"), hash("event_id"), "ip_hash = ''", none}, ", ")},
 		{"forwards", none},
 	} {
+		condition, err := s.matching(ctx, change.table, where)
+		if err != nil {
+			return err
+		}
+		if condition == "" {
+			continue
+		}
 		alter := "ALTER TABLE " + s.mutable(change.table) + " UPDATE "
-		if err := s.conn.Exec(ctx, alter+change.set+" WHERE "+strings.Join(where, " OR ")); err != nil {
+		if err := s.conn.Exec(ctx, alter+change.set+" WHERE "+condition); err != nil {
 			return fmt.Errorf("anonymise %s of %d consents: %w", change.table, len(where), err)
 		}
 		if err := s.conn.Exec(ctx, alter+none+" WHERE 0"); err != nil {
@@ -137,4 +150,21 @@ func (s *Store) anonymise(ctx context.Context, where []string) error {
 		}
 	}
 	return nil
+}
+
+// matching joins conditions, and returns "" where no row meets any of them:
+// asking costs milliseconds, a mutation waits for merges.
+func (s *Store) matching(ctx context.Context, table string, where []string) (string, error) {
+	if len(where) == 0 {
+		return "", nil
+	}
+	condition := strings.Join(where, " OR ")
+	var rows uint64
+	if err := s.conn.QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+condition).Scan(&rows); err != nil {
+		return "", fmt.Errorf("look for %s to take back: %w", table, err)
+	}
+	if rows == 0 {
+		return "", nil
+	}
+	return condition, nil
 }

@@ -80,6 +80,9 @@ func Start(c Config) (*Supervisor, error) {
 		return nil, fmt.Errorf("resolve the engine's directory: %w", err)
 	}
 	c.Dir = dir
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the engine's directory: %w", err)
+	}
 	if c.Socket == "" {
 		c.Socket = SocketPath(c.Dir)
 	}
@@ -180,6 +183,7 @@ func (s *Supervisor) runChild(ctx context.Context) error {
 		"--library="+o.Library, "--dir="+o.Dir, "--socket="+o.Socket, "--max-memory="+strconv.FormatInt(o.MaxMemory, 10))
 	cmd := exec.Command(s.config.Command[0], args...)
 	cmd.Env = append(os.Environ(), childVariable+"=1")
+	cmd.Dir = o.Dir // what the engine leaves behind it leaves there
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return fmt.Errorf("start the engine: %w", err)

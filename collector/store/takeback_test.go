@@ -1,0 +1,134 @@
+package store_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"sluice/collector"
+	"sluice/collector/spool"
+	"sluice/collector/store/storetest"
+	"sluice/consent"
+)
+
+func TestWithdrawal(t *testing.T) {
+	t.Parallel()
+	s, r := storetest.Open(t), newRecord(t)
+	type visitor struct{ consent, first, second uuid.UUID }
+	one, other := visitor{uuid.New(), uuid.New(), uuid.New()}, visitor{uuid.New(), uuid.New(), uuid.New()}
+	chain := consent.NewChain(consent.Head{ChainID: uuid.New()})
+	spoolID, foreign := uuid.New(), uuid.New()
+
+	// Another server of the same ClickHouse holds an event of the consent, and
+	// one that was collected after the withdrawal.
+	deliver(t, s, batch(foreign, 500,
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID = "elsewhere before" })},
+	))
+	withdrawal := consent.Withdrawal{
+		Site: "example.com", ConsentID: one.consent, Time: now.Add(time.Second), Events: consent.Anonymise,
+	}
+	b := batch(spoolID, 10,
+		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(one.consent, one.first, chain)},
+		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(other.consent, other.first, chain)},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID = "a" })},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID = "b" })},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID, e.Session = "c", "s2" })},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(other.consent, other.first, func(e *collector.Event) { e.ID = "other" })},
+		spool.Record{Kind: spool.KindForward, Data: r.encode(collector.Forward{
+			Site: "example.com", EventID: "a", ReceiptID: one.first, Destination: "google-analytics", State: collector.Acknowledged, Time: now,
+		})},
+		spool.Record{Kind: spool.KindWithdrawal, Data: r.encode(withdrawal)},
+		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(one.consent, one.second, chain)},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.second, func(e *collector.Event) { e.ID = "granted anew" })},
+		// A late one that still names the first receipt is behind the
+		// withdrawal: the gate let it pass under a newer decision.
+		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID = "late" })},
+	)
+	deliver(t, s, b)
+	b.Attempt, b.Recovered = 2, true
+	deliver(t, s, b) // a second time changes nothing more
+
+	if got := value[uint64](t, s, "SELECT count() FROM events"); got != 7 {
+		t.Errorf("events: got %d, want 7: anonymising deletes none", got)
+	}
+	const cutOff = "receipt_id = toUUID('00000000-0000-0000-0000-000000000000')"
+	if got := value[uint64](t, s, "SELECT count() FROM events WHERE "+cutOff); got != 4 {
+		t.Errorf("events cut off: got %d, want 4", got)
+	}
+	if got := value[uint64](t, s, "SELECT countIf(visitor = 'ada' OR session IN ('s1', 's2') OR ip_hash != '' OR event_id IN ('a', 'b', 'c')) FROM events WHERE "+cutOff); got != 0 {
+		t.Errorf("events cut off that still say who it was: got %d, want 0", got)
+	}
+	if got := value[string](t, s, "SELECT concat(toString(uniq(visitor_id)), ' ', toString(uniq(session_id))) FROM events WHERE "+cutOff); got != "1 2" {
+		t.Errorf("visitors and sessions cut off: got %s, want 1 2: they stay countable", got)
+	}
+	if got := value[bool](t, s, "SELECT min(visitor_id = cityHash64(visitor)) = 1 FROM events"); !got {
+		t.Error("visitor_id does not follow visitor")
+	}
+	if got := value[[]string](t, s, "SELECT arraySort(groupArray(event_id)) FROM events WHERE NOT "+cutOff); !cmp.Equal(got, []string{"granted anew", "late", "other"}) {
+		t.Errorf("events left alone: got %v", got)
+	}
+	if got := value[uint64](t, s, "SELECT count() FROM forwards WHERE "+cutOff); got != 1 {
+		t.Errorf("forwards cut off: got %d, want 1", got)
+	}
+
+	t.Run("erasure", func(t *testing.T) {
+		erase := consent.Tombstone{Site: "example.com", ConsentID: one.consent, Time: now.Add(time.Minute)}
+		b := batch(spoolID, 100,
+			spool.Record{Kind: spool.KindTombstone, Data: r.encode(erase)},
+			spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.second, func(e *collector.Event) { e.ID = "after erasure" })},
+		)
+		deliver(t, s, b)
+		b.Recovered = true
+		deliver(t, s, b)
+		got := value[[]string](t, s, "SELECT arraySort(groupArray(event_id)) FROM events WHERE NOT "+cutOff)
+		if want := []string{"after erasure", "other"}; !cmp.Equal(got, want) {
+			t.Errorf("events: got %v, want %v", got, want)
+		}
+		if got := value[uint64](t, s, "SELECT count() FROM receipts WHERE consent_id = '"+one.consent.String()+"'"); got != 2 {
+			t.Errorf("receipts: got %d, want 2: they stay as proof", got)
+		}
+	})
+}
+
+// What was anonymised or erased leaves the disk by ClickHouse's background,
+// within some 40 s.
+func TestTracesLeave(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for ClickHouse's background")
+	}
+	t.Parallel()
+	s, r := storetest.Open(t), newRecord(t)
+	withdrawn, erased, staying := uuid.New(), uuid.New(), uuid.New()
+	first, second, third := uuid.New(), uuid.New(), uuid.New()
+	chain := consent.NewChain(consent.Head{ChainID: uuid.New()})
+	deliver(t, s, batch(uuid.New(), 1,
+		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(withdrawn, first, chain)},
+		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(erased, second, chain)},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(withdrawn, first, nil)},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(erased, second, nil)},
+		spool.Record{Kind: spool.KindEvent, Data: r.event(staying, third, nil)},
+		spool.Record{Kind: spool.KindWithdrawal, Data: r.encode(consent.Withdrawal{
+			Site: "example.com", ConsentID: withdrawn, Time: now, Events: consent.Anonymise,
+		})},
+		spool.Record{Kind: spool.KindTombstone, Data: r.encode(consent.Tombstone{Site: "example.com", ConsentID: erased, Time: now})},
+	))
+	// Old values lie in parts that were replaced, or are masked in those that
+	// were not yet; the key of new ones stands in the mutation's record.
+	const traces = `SELECT (SELECT count() FROM system.parts WHERE table = 'events' AND (NOT active OR has_lightweight_delete))
+		+ (SELECT count() FROM system.mutations WHERE command LIKE '%sipHash%')`
+	if got := value[uint64](t, s, traces); got == 0 {
+		t.Fatal("no traces to begin with")
+	}
+	deadline := time.After(3 * time.Minute)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for value[uint64](t, s, traces) > 0 {
+		select {
+		case <-deadline:
+			t.Fatal("the traces are still there")
+		case <-tick.C:
+		}
+	}
+}
