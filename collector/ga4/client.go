@@ -23,10 +23,11 @@ const DefaultEndpoint = "https://region1.google-analytics.com/mp/collect"
 
 const (
 	connectTimeout = 5 * time.Second
-	// sendTimeout bounds a request from dial to answer. It is less than the
-	// time that a server has to stop, because a request that has begun is
-	// seen through.
+	// sendTimeout bounds a request from dial to answer.
 	sendTimeout = 10 * time.Second
+	// stopTimeout is how long a request under way may still take once the
+	// sink is told to stop: a server has little time to leave.
+	stopTimeout = 3 * time.Second
 	// idleTimeout is well under the 4 minutes for which Google's servers keep
 	// a silent connection: a request written into one that has just been
 	// closed is lost without an answer.
@@ -123,12 +124,13 @@ func (a answer) again() bool {
 	return a.status == 0 || a.status == http.StatusTooManyRequests || a.status >= 500
 }
 
-// post sends body once p lets its first byte through. It is not cut short when
-// ctx is done: once begun, an answer is waited for, or it would have to be
+// post sends body once p lets its first byte through. When stop is done the
+// answer is still waited for, a little: without it the request would have to be
 // repeated.
-func (c *client) post(ctx context.Context, body []byte, p pass) answer {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
+func (c *client) post(stop context.Context, body []byte, p pass) answer {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), sendTimeout)
 	defer cancel()
+	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
 	var begun atomic.Bool
 	var stopped atomic.Pointer[error]
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {

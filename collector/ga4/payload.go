@@ -207,7 +207,11 @@ func (b *builder) session(params map[string]any, engagementMS uint32) {
 // pageLocation is the page's address. A query that does not fit into Google's
 // 100 characters is left out whole: half a query is another page.
 func (b *builder) pageLocation(scheme string) string {
-	page := scheme + "://" + b.ev.Hostname + b.ev.Path
+	host := b.ev.Hostname
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6
+	}
+	page := scheme + "://" + host + b.ev.Path
 	if whole := page + "?" + b.ev.Query; b.ev.Query != "" && utf8.RuneCountInString(whole) <= judge.MaxValue {
 		return whole
 	}

@@ -61,6 +61,7 @@ type rig struct {
 	mu       sync.Mutex
 	onDial   func() // called before a connection is opened
 	recorded []collector.Forward
+	records  int // calls of Record
 	refuse   int // times that Record fails yet
 	written  int // bytes that the sink has put on the wire
 	onWrite  func(b []byte)
@@ -141,6 +142,7 @@ func (l listener) Addr() net.Addr { return &net.TCPAddr{} }
 func (r *rig) Record(_ context.Context, outcomes []collector.Forward) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.records++
 	if r.refuse > 0 {
 		r.refuse--
 		return errors.New("spool is full")

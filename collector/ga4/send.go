@@ -28,54 +28,66 @@ const (
 	maxAttempts = 8
 )
 
-// shipment is a group on its way: what is left of its events, and what has been
-// tried.
+// shipment is what goes in one request, up to 25 events of one client under
+// one token, and what has been tried with it.
 type shipment struct {
 	*Sink
-	events     []*collector.Event
-	done       []collector.Forward // outcomes not yet recorded
+	same   sameness
+	room   int // events of a payload that still fit
+	bytes  int // of the events' records
+	events []*collector.Event
+	done   []collector.Forward // outcomes not yet recorded
+
 	attempts   int
 	unanswered int
 	began      time.Time // of the first attempt
 	hash       string    // of the last payload
 }
 
-// settle brings a group's events to their end. last is the last seq of the
-// batch.
-func (s *Sink) settle(ctx context.Context, g *group, last uint64) error {
-	t := &shipment{Sink: s, events: g.events}
-	if g.same.noForward {
-		t.end(t.events, collector.Cancelled, string(consent.ByGPC))
+// load puts an event on, unless it does not belong here or does not fit: an
+// empty shipment takes any.
+func (t *shipment) load(same sameness, ev *collector.Event, bytes int) bool {
+	need := 1
+	if ev.SessionFirst {
+		need = 2 // campaign_details goes before it
 	}
+	if len(t.events) > 0 && (t.same != same || t.room < need || t.bytes+bytes > maxShipmentBytes) {
+		return false
+	}
+	t.events = append(t.events, ev)
+	t.room -= need
+	t.bytes += bytes
+	return true
+}
+
+// settle brings a shipment's events to their end. last is the last seq of the
+// batch.
+func (t *shipment) settle(ctx context.Context, last uint64) error {
 	for len(t.events) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		wait := t.try(ctx)
-		if err := s.record(ctx, t.done, last); err != nil {
+		if err := t.record(ctx, t.done, last); err != nil {
 			return err
 		}
 		t.done = nil
-		if len(t.events) > 0 {
-			if err := pause(ctx, wait); err != nil {
-				return err
-			}
+		if len(t.events) == 0 {
+			break
+		}
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
 	}
-	return s.record(ctx, t.done, last)
+	return nil
 }
 
 // try sends what is left, once, unless nothing is left to send. It returns how
 // long to wait before the next try.
 func (t *shipment) try(ctx context.Context) time.Duration {
 	now := t.o.Now()
-	t.expire(now)
+	verdict := t.sift(now)
 	if len(t.events) == 0 {
-		return 0
-	}
-	verdict := t.ask(now)
-	if verdict.reason != consent.Live {
-		t.end(t.events, collector.Cancelled, string(verdict.reason))
 		return 0
 	}
 	body := t.prepare(now, verdict.ads)
@@ -99,6 +111,21 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 		}
 	})
 	return t.conclude(a)
+}
+
+// sift ends the events that may not be sent any more.
+func (t *shipment) sift(now time.Time) (v verdict) {
+	t.expire(now)
+	if len(t.events) == 0 {
+		return v
+	}
+	if v = t.ask(now); v.reason == consent.Live && t.same.noForward {
+		v.reason = consent.ByGPC
+	}
+	if v.reason != consent.Live {
+		t.end(t.events, collector.Cancelled, string(v.reason))
+	}
+	return v
 }
 
 // expire ends the events that have waited for too long.

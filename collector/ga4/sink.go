@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -122,12 +123,16 @@ func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 // records it. It returns an error only where ctx ends first; a later Deliver of
 // the same batch goes on where this one stopped.
 func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
+	lanes := s.lanes(b)
+	if err := s.triage(ctx, lanes, b.Last); err != nil {
+		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
+	}
 	work := errgroup.Group{}
 	work.SetLimit(s.o.Parallel)
-	for _, lane := range s.lanes(b) {
+	for _, lane := range lanes {
 		work.Go(func() error {
-			for _, g := range lane {
-				if err := s.settle(ctx, g, b.Last); err != nil {
+			for _, t := range lane {
+				if err := t.settle(ctx, b.Last); err != nil {
 					return err
 				}
 			}
@@ -140,34 +145,45 @@ func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
 	return nil
 }
 
-// group is what may share a request: up to 25 events, in order, of one client
-// under one token from one country and device.
-type group struct {
-	same   sameness
-	events []*collector.Event
-	room   int // items that still fit
-	bytes  int // of the events' records
+// triage ends what will not be sent, and records it together: a batch may hold
+// thousands of events that nobody agreed to forward.
+func (s *Sink) triage(ctx context.Context, lanes [][]*shipment, last uint64) error {
+	var done []collector.Forward
+	for _, lane := range lanes {
+		for _, t := range lane {
+			t.sift(s.o.Now())
+			done = append(done, t.done...)
+			t.done = nil
+		}
+	}
+	for some := range slices.Chunk(done, maxRecorded) {
+		if err := s.record(ctx, some, last); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// maxGroupBytes keeps a payload under Google's 130 kB: a byte of a record
-// becomes six at worst, and each item brings some hundred of its own.
-const maxGroupBytes = 16 << 10
+// maxRecorded is how many outcomes share an append to the spool.
+const maxRecorded = 500
 
-func (g *group) takes(same sameness, items, bytes int) bool {
-	return g.same == same && g.room >= items && g.bytes+bytes <= maxGroupBytes
-}
-
+// sameness is what the events of one request have in common.
 type sameness struct {
 	client, country, device, os, browser string
 	token                                consent.Token
 	noForward                            bool
 }
 
-// lanes sorts the batch's events into groups, and the groups into lanes, oldest
-// first. The groups of a lane go one after the other: they are of one client.
-func (s *Sink) lanes(b spool.Batch) [][]*group {
+// maxShipmentBytes keeps a payload under Google's 130 kB: a byte of a record
+// becomes six at worst, and each item brings some hundred of its own.
+const maxShipmentBytes = 16 << 10
+
+// lanes sorts the batch's events into shipments, and those into lanes, oldest
+// first. The shipments of a lane go one after the other: they are of one
+// client.
+func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 	s.forget(b.First)
-	var lanes [][]*group
+	var lanes [][]*shipment
 	of := map[string]int{} // client → its lane
 	for _, r := range b.Records {
 		ev := s.event(r)
@@ -178,23 +194,17 @@ func (s *Sink) lanes(b spool.Batch) [][]*group {
 			client: ev.GAClientID, country: ev.Country, device: ev.Device, os: ev.OS, browser: ev.Browser,
 			token: ev.Token, noForward: ev.NoForward,
 		}
-		need := 1
-		if ev.SessionFirst {
-			need = 2 // campaign_details goes before it
-		}
 		i, known := of[same.client]
 		if !known {
 			i = len(lanes)
 			of[same.client] = i
 			lanes = append(lanes, nil)
 		}
-		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].takes(same, need, len(r.Data)) {
-			lanes[i] = append(lanes[i], &group{same: same, room: judge.MaxEvents})
+		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].load(same, ev, len(r.Data)) {
+			t := &shipment{Sink: s, same: same, room: judge.MaxEvents}
+			t.load(same, ev, len(r.Data))
+			lanes[i] = append(lanes[i], t)
 		}
-		g := lanes[i][len(lanes[i])-1]
-		g.events = append(g.events, ev)
-		g.room -= need
-		g.bytes += len(r.Data)
 	}
 	return lanes
 }

@@ -354,6 +354,39 @@ func TestStopAndGoOn(t *testing.T) {
 	}
 }
 
+// TestStopSoon leaves a server that is about to stop the time that it needs.
+func TestStopSoon(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.google.Fail(standin.Fault{Kind: standin.Slow, Delay: time.Minute})
+		ctx, stop := context.WithCancel(t.Context())
+		stopped := time.AfterFunc(time.Second, stop)
+		defer stopped.Stop()
+		began := time.Now()
+		if err := r.sink.Deliver(ctx, batch(r.record(r.token(analytics), r.event("a")))); err == nil {
+			t.Error("Deliver reports success without an answer")
+		}
+		if took := time.Since(began); took != time.Second+stopTimeout {
+			t.Errorf("took %s, want %s", took, time.Second+stopTimeout)
+		}
+	})
+}
+
+// TestTriage records together what nobody agreed to forward.
+func TestTriage(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		token.Denied = googleBit
+		var records []spool.Record
+		for i := range 2*maxRecorded + 1 {
+			records = append(records, r.record(token, r.event(fmt.Sprint(i), func(ev *collector.Event) { ev.GAClientID = fmt.Sprint("1.", i+1) })))
+		}
+		r.deliver(records...)
+		if n := len(r.outcomes()); n != len(records) || r.records != 3 {
+			t.Errorf("%d outcomes in %d appends, want %d in 3", n, r.records, len(records))
+		}
+	})
+}
+
 // TestRecordFails records again, and does not send again.
 func TestRecordFails(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
