@@ -178,14 +178,24 @@ const helpers = `(() => {
 	const button = (label, within = 'section') => $$(within + ' button').find((b) => b.textContent === label);
 	return `
 
-// Until waits for a JavaScript expression to hold in the page.
+// Until waits for a JavaScript expression to hold in the page, also across
+// navigations: while there is no page to ask, it does not hold.
 func (b *Tab) Until(expression string) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
-	poll := chromedp.Poll[chromedp.Void](helpers+expression+"})()", chromedp.WithPollingTimeout(Patience))
-	if err := chromedp.Do(ctx, poll); err != nil {
-		b.t.Fatalf("waiting for %s: %v; console: %q", expression, err, b.Console())
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		holds, err := chromedp.Run(ctx, chromedp.Evaluate[bool](helpers+"!!("+expression+")})()"))
+		if err == nil && holds {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			b.t.Fatalf("waiting for %s: %v; console: %q", expression, err, b.Console())
+		case <-tick.C:
+		}
 	}
 }
 
