@@ -131,6 +131,7 @@ func (l *life) verify(d *memDisk) {
 			l.t.Errorf("acknowledged record %d is gone", id)
 		}
 	}
+	l.consume(s, 3)
 	if st := s.Stats(); len(st.Lost) > 0 || len(st.Damage) > 0 {
 		l.t.Errorf("a crash was taken for rot: %+v", st)
 	}
@@ -228,6 +229,9 @@ func TestFailedFrameStaysVoid(t *testing.T) {
 	}
 	d.setFail(nil)
 	mustAppend(t, s, l)
+	if st := s.Stats(); st.Failures != 1 || st.Segments != 2 {
+		t.Errorf("got %d failures and %d segments, want 1 and another segment", st.Failures, st.Segments)
+	}
 	want := []string{"1:link 1", "2:link 2"}
 	for _, when := range []string{"at once", "after a crash", "after another"} {
 		got := contents(t, s, 1)

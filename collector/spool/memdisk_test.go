@@ -296,6 +296,9 @@ func (f *memFile) sync() error {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
 	if err := f.d.op("sync", f.name); err != nil {
+		if !errors.Is(err, errCrashed) {
+			f.n.changed = nil // as Linux does: the pages count as clean, and never get there
+		}
 		return err
 	}
 	f.n.synced = resize(f.n.synced, len(f.n.live))

@@ -1,0 +1,243 @@
+package spool
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+	"log/slog"
+	"math"
+	"slices"
+	"time"
+)
+
+// delivery is one run of a consumer.
+type delivery struct {
+	s    *Spool
+	c    *consumer
+	sink Sink
+	o    ConsumerOptions
+	log  *slog.Logger
+	r    *reader
+	full bool // the last batch ended at a limit: more waits already
+}
+
+func (d *delivery) run(ctx context.Context) {
+	d.reportGap()
+	if p := d.c.cursor.position; p.inFlight() && !d.again(ctx, p) {
+		return
+	}
+	for {
+		until, ok := d.wait(ctx)
+		if !ok {
+			return
+		}
+		b, ok := d.collect(ctx, until, d.o.MaxRecords, d.o.MaxBytes)
+		if !ok || !d.deliver(ctx, b, 1) {
+			return
+		}
+	}
+}
+
+// reportGap reports records that this consumer never saw and that are gone.
+func (d *delivery) reportGap() {
+	d.s.mu.Lock()
+	var oldest *segment
+	if len(d.s.segments) > 0 {
+		oldest = d.s.segments[0]
+	}
+	d.s.mu.Unlock()
+	if oldest != nil && d.c.cursor.next < oldest.base {
+		d.s.reportLost(oldest, d.c.cursor.next, oldest.base-1, 0, errMissing)
+	}
+}
+
+// again delivers the batch that was in flight when the process ended.
+func (d *delivery) again(ctx context.Context, p position) bool {
+	b, ok := d.collect(ctx, p.last, math.MaxInt, math.MaxInt)
+	if !ok {
+		return false
+	}
+	b.Recovered = true
+	if sum := batchSum(b.Records); sum != p.sum {
+		d.log.WarnContext(ctx, "batch in flight reads differently now: damaged, or other kinds are asked for",
+			"first", b.First, "last", b.Last)
+	}
+	return d.deliver(ctx, b, int(p.attempt)+1)
+}
+
+// wait returns when there is something to collect, up to the seq it returns:
+// a full batch, or a record that has waited long enough.
+func (d *delivery) wait(ctx context.Context) (until uint64, ok bool) {
+	next := d.r.from
+	if !d.waitFor(ctx, next, nil) {
+		return 0, false
+	}
+	if !d.full {
+		d.s.mu.Lock()
+		since := d.c.pending
+		d.s.mu.Unlock()
+		timer := time.NewTimer(time.Until(since.Add(d.o.MaxWait)))
+		ok := d.waitFor(ctx, next+uint64(d.o.MaxRecords)-1, timer.C)
+		timer.Stop()
+		if !ok {
+			return 0, false
+		}
+	}
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	d.c.batch, d.c.pending = d.c.pending, time.Time{}
+	return d.s.committed, true
+}
+
+// waitFor returns true once seq is committed or the time is up, false when ctx
+// is done.
+func (d *delivery) waitFor(ctx context.Context, seq uint64, timeUp <-chan time.Time) bool {
+	for {
+		d.s.mu.Lock()
+		reached := d.s.committed >= seq
+		d.c.want = seq
+		if reached {
+			d.c.want = math.MaxUint64
+		}
+		d.s.mu.Unlock()
+		if ctx.Err() != nil {
+			return false
+		}
+		if reached {
+			return true
+		}
+		select {
+		case <-d.c.told:
+		case <-timeUp:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// collect reads the next batch, up to the committed seq until. Where the disk
+// does not let it, it tries again until ctx is done.
+func (d *delivery) collect(ctx context.Context, until uint64, maxRecords, maxBytes int) (Batch, bool) {
+	b := Batch{Spool: d.s.id, First: d.r.from}
+	var data arena
+	size := 0
+	for attempt := 1; ; {
+		rec, ok, err := d.r.peek()
+		if err != nil {
+			d.failed(ctx, attempt, err)
+			if !d.pause(ctx, attempt) {
+				return Batch{}, false
+			}
+			attempt++
+			continue
+		}
+		if !ok || rec.Seq > until {
+			return d.bounded(b, until, false), true
+		}
+		if d.o.Kinds == nil || slices.Contains(d.o.Kinds, rec.Kind) {
+			size += len(rec.Data)
+			if len(b.Records) > 0 && (len(b.Records) >= maxRecords || size > maxBytes) {
+				return d.bounded(b, rec.Seq-1, true), true
+			}
+			rec.Data = data.copy(rec.Data)
+			b.Records = append(b.Records, rec)
+		}
+		d.r.skip()
+	}
+}
+
+// bounded ends b at last, present or lost, and the next batch begins behind it.
+func (d *delivery) bounded(b Batch, last uint64, full bool) Batch {
+	b.Last, d.full, d.r.from = last, full, last+1
+	return b
+}
+
+// deliver hands b to the sink until it takes it. False when ctx ended first:
+// then b stays in flight.
+func (d *delivery) deliver(ctx context.Context, b Batch, attempt int) bool {
+	if len(b.Records) > 0 {
+		p := position{next: b.First, first: b.First, last: b.Last, sum: batchSum(b.Records)}
+		for ; ; attempt++ {
+			b.Attempt, p.attempt = attempt, uint32(attempt)
+			err := d.c.cursor.save(p)
+			if err == nil {
+				err = d.sink.Deliver(ctx, b)
+			}
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return false
+			}
+			d.failed(ctx, attempt, err)
+			if !d.pause(ctx, attempt) {
+				return false
+			}
+		}
+	}
+	for attempt := 1; ; attempt++ {
+		err := d.c.cursor.save(position{next: b.Last + 1})
+		if err == nil {
+			d.advanced(b.Last + 1)
+			return true
+		}
+		d.failed(ctx, attempt, err)
+		if !d.pause(ctx, attempt) {
+			return false
+		}
+	}
+}
+
+// failed notes an attempt that did not work out.
+func (d *delivery) failed(ctx context.Context, attempt int, err error) {
+	d.log.WarnContext(ctx, "batch waits for another attempt", "attempt", attempt, "err", err)
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	d.c.attempt, d.c.lastErr = attempt, err
+}
+
+// advanced notes that the cursor on disk stands at next.
+func (d *delivery) advanced(next uint64) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	d.c.next, d.c.attempt, d.c.lastErr, d.c.batch = next, 0, nil, time.Time{}
+	d.s.wakeJanitor()
+}
+
+func (d *delivery) pause(ctx context.Context, attempt int) bool {
+	timer := time.NewTimer(d.o.backoff(attempt))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// batchSum tells whether a batch reads the same again.
+func batchSum(records []Record) uint32 {
+	var sum uint32
+	var head [9]byte
+	for _, r := range records {
+		binary.BigEndian.PutUint64(head[:], r.Seq)
+		head[8] = byte(r.Kind)
+		sum = crc32.Update(crc32.Update(sum, castagnoli, head[:]), castagnoli, r.Data)
+	}
+	return sum
+}
+
+// arena copies many small byte strings into few large ones.
+type arena struct{ free []byte }
+
+const arenaBlock = 64 << 10
+
+func (a *arena) copy(b []byte) []byte {
+	if len(b) > cap(a.free)-len(a.free) {
+		a.free = make([]byte, 0, max(arenaBlock, len(b)))
+	}
+	start := len(a.free)
+	a.free = append(a.free, b...)
+	return a.free[start:len(a.free):len(a.free)]
+}
