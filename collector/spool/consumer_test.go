@@ -167,6 +167,7 @@ func TestRefusedBatchComesBackTheSame(t *testing.T) {
 			t.Errorf("while refused: %+v", st)
 		}
 		time.Sleep(5 * time.Minute)
+		synctest.Wait()
 		var want []string
 		for i := range 12 {
 			want = append(want, fmt.Sprintf("1..3: 3 records, attempt %d, recovered false", i+1))
@@ -308,6 +309,7 @@ func TestNothingIsDeliveredWithoutACursor(t *testing.T) {
 		}
 		d.setFail(nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(got) != 1 || !strings.HasPrefix(got[0], "1..2: 2 records") {
 			t.Errorf("afterwards: got %v, want 1..2", got)
 		}

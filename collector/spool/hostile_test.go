@@ -276,7 +276,7 @@ func TestEverySingleBit(t *testing.T) {
 		b[bit/8] ^= 1 << (bit % 8)
 		d.put(idName, id)
 		d.put(filepath.Base(segment), b)
-		s := mustOpen(t, "", Options{disk: d})
+		s := mustOpen(t, "", Options{disk: d, SegmentBytes: 4 << 10})
 		got := contents(t, s, 1)
 		for _, r := range got {
 			if !slices.Contains(numbered(1, n), r) {
