@@ -10,19 +10,19 @@ import (
 const maxAge = 24 * time.Hour
 
 // eventTime returns when an event counts as having happened (design, section
-// 6). ts and sent are the client's clock in Unix ms; nil: not sent. With both,
+// 6). ts and sent are the client's clock in Unix ms. With both,
 // only their difference counts, so a clock that is a week off does no harm.
 // What seems to come from the future happened now. ok is false for an event
 // older than maxAge, or at no time at all.
-func eventTime(received time.Time, ts, sent *float64) (at time.Time, ok bool) {
-	if ts == nil {
+func eventTime(received time.Time, ts, sent optional) (at time.Time, ok bool) {
+	if !ts.set {
 		return received, true
 	}
 	now := float64(received.UnixMilli())
-	if sent != nil {
-		now = *sent
+	if sent.set {
+		now = sent.value
 	}
-	age := math.Round(now - *ts)
+	age := math.Round(now - ts.value)
 	if !(age <= float64(maxAge.Milliseconds())) { // also not a number
 		return time.Time{}, false
 	}

@@ -9,28 +9,29 @@ import (
 
 func TestEventTime(t *testing.T) {
 	t.Parallel()
-	ms := func(d time.Duration) *float64 { v := float64(noon.Add(d).UnixMilli()); return &v }
-	num := func(v float64) *float64 { return &v }
+	ms := func(d time.Duration) optional { return optional{float64(noon.Add(d).UnixMilli()), true} }
+	num := func(v float64) optional { return optional{v, true} }
+	var none optional
 	const week = 7 * 24 * time.Hour
 	tests := []struct {
 		name     string
-		ts, sent *float64
+		ts, sent optional
 		want     time.Duration // from noon, when it was received
 		ok       bool
 	}{
-		{"nothing sent", nil, nil, 0, true},
-		{"sent alone", nil, ms(-week), 0, true},
-		{"a minute ago", ms(-time.Minute), nil, -time.Minute, true},
-		{"in the future", ms(time.Hour), nil, 0, true},
-		{"24 hours ago", ms(-24 * time.Hour), nil, -24 * time.Hour, true},
-		{"older", ms(-24*time.Hour - time.Millisecond), nil, 0, false},
+		{"nothing sent", none, none, 0, true},
+		{"sent alone", none, ms(-week), 0, true},
+		{"a minute ago", ms(-time.Minute), none, -time.Minute, true},
+		{"in the future", ms(time.Hour), none, 0, true},
+		{"24 hours ago", ms(-24 * time.Hour), none, -24 * time.Hour, true},
+		{"older", ms(-24*time.Hour - time.Millisecond), none, 0, false},
 		{"a clock a week slow", ms(-week - time.Minute), ms(-week), -time.Minute, true},
 		{"a clock a week fast", ms(week - time.Minute), ms(week), -time.Minute, true},
-		{"a clock a week slow without sent", ms(-week), nil, 0, false},
+		{"a clock a week slow without sent", ms(-week), none, 0, false},
 		{"held back for two days", ms(-48 * time.Hour), ms(0), 0, false},
 		{"happened after it was sent", ms(time.Minute), ms(0), 0, true},
-		{"a fraction", num(float64(noon.UnixMilli()) - 0.4), nil, 0, true},
-		{"1970", num(0), nil, 0, false},
+		{"a fraction", num(float64(noon.UnixMilli()) - 0.4), none, 0, true},
+		{"1970", num(0), none, 0, false},
 		{"the end of numbers", num(math.MaxFloat64), num(-math.MaxFloat64), 0, true},
 		{"the start of numbers", num(-math.MaxFloat64), num(math.MaxFloat64), 0, false},
 	}

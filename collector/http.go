@@ -136,9 +136,9 @@ func (h *Handler) PostEvents(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("decode events: %w", err)
 	}
-	policy, err := h.ledger.Sites.Lookup(in.Site)
+	policy, err := h.ledger.Sites.Lookup(in.site)
 	if err != nil {
-		return fmt.Errorf("site %q: %w", in.Site, err)
+		return fmt.Errorf("site %q: %w", in.site, err)
 	}
 	byKey := false
 	test, err := policy.Site.CheckOrigin(r, func(r *http.Request) bool {
@@ -148,13 +148,13 @@ func (h *Handler) PostEvents(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
 	}
-	allowOrigin(c.Response().Header(), r, policy.Site)
+	policy.Site.CORS(c.Response().Header(), r)
 	work := intake{
 		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
-		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.Sent,
+		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,
 		test: test, byKey: byKey,
 	}
-	out, err := work.accept(consent.RawToken(r, in.Token), in.Events)
+	out, err := work.accept(consent.RawToken(r, in.token), in.events)
 	if err != nil {
 		return err
 	}
@@ -162,42 +162,12 @@ func (h *Handler) PostEvents(c echo.Context) error {
 }
 
 // OptionsEvents answers the question of a browser whether a page of another
-// origin may post events. The site is the one that the page's host belongs to.
+// origin may post events. Error: consent.ErrForbiddenOrigin.
 func (h *Handler) OptionsEvents(c echo.Context) error {
-	r, header := c.Request(), c.Response().Header()
-	header.Add("Vary", "Origin")
-	policy, err := h.ledger.Sites.ForHost(consent.HostOf(r.Header.Get("Origin")))
-	if err != nil {
-		return fmt.Errorf("preflight: %w", consent.ErrForbiddenOrigin)
+	if err := h.ledger.Sites.Preflight(c.Response(), c.Request()); err != nil {
+		return fmt.Errorf("preflight of events: %w", err)
 	}
-	allowOrigin(header, r, policy.Site)
-	header.Set("Access-Control-Allow-Methods", "POST")
-	header.Set("Access-Control-Allow-Headers", "Content-Type, "+consent.TokenHeader)
-	header.Set("Access-Control-Max-Age", "86400")
-	return c.NoContent(http.StatusNoContent)
-}
-
-// allowOrigin lets a page of the site read the answer. Cookies ride along only
-// where both hosts are the site's own, so that the browser calls them
-// same-site; elsewhere the token travels in the body.
-func allowOrigin(h http.Header, r *http.Request, site *consent.Site) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return
-	}
-	if h.Get("Vary") == "" {
-		h.Set("Vary", "Origin")
-	}
-	host := consent.HostOf(origin)
-	testOrigin, ours := site.Owns(host)
-	if !ours {
-		return
-	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", DroppedHeader)
-	if test, own := site.Owns(r.Host); own && !test && !testOrigin {
-		h.Set("Access-Control-Allow-Credentials", "true")
-	}
+	return nil
 }
 
 // answer writes the outcome; reasons are plain words, so nothing needs

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -45,7 +44,7 @@ type intake struct {
 	header   http.Header
 	ip       ClientIP
 	received time.Time
-	sent     *float64
+	sent     optional
 	test     bool // from a page on a test host
 	byKey    bool // the site's own backend, proved by an API key
 
@@ -74,7 +73,7 @@ type keeping struct {
 }
 
 // accept decides about every event and keeps those that may be kept.
-func (in *intake) accept(raw string, events []json.RawMessage) (outcome, error) {
+func (in *intake) accept(raw string, events []wireEvent) (outcome, error) {
 	token, reason := in.h.ledger.Authenticate(raw, in.policy)
 	signalled := in.policy.Site.Signalled(in.header)
 	if reason == consent.NoConsent && signalled {
@@ -90,8 +89,8 @@ func (in *intake) accept(raw string, events []json.RawMessage) (outcome, error) 
 	in.token, in.cut = token, in.h.ledger.Index.Cut(token.Consent)
 	// A yes given without the signal is no yes to others once it is there.
 	in.noForward = signalled && !token.UnderGPC()
-	for i, event := range events {
-		if reason := in.take(i, event); reason != consent.Live {
+	for i := range events {
+		if reason := in.take(i, &events[i]); reason != consent.Live {
 			in.drop(i, reason)
 		}
 	}
@@ -108,8 +107,8 @@ func (in *intake) drop(index int, reason consent.Reason) {
 
 // take admits one event, or says why not. Nothing about the visitor is looked
 // at before the gate.
-func (in *intake) take(index int, raw json.RawMessage) consent.Reason {
-	s, ok := shape(raw, &in.tidied)
+func (in *intake) take(index int, w *wireEvent) consent.Reason {
+	s, ok := w.shape(&in.tidied)
 	if !ok {
 		return Invalid
 	}
@@ -117,7 +116,7 @@ func (in *intake) take(index int, raw json.RawMessage) consent.Reason {
 	if !ours {
 		return consent.WrongSite
 	}
-	at, ok := eventTime(in.received, s.ts, in.sent)
+	at, ok := eventTime(in.received, w.ts, in.sent)
 	if !ok {
 		return Invalid
 	}
@@ -138,7 +137,7 @@ func (in *intake) take(index int, raw json.RawMessage) consent.Reason {
 			return Duplicate
 		}
 	}
-	e := in.event(&s, permit, &keep)
+	e := in.event(w, &s, permit, &keep)
 	e.Test = test || in.test
 	in.batch.Events = append(in.batch.Events, permit.Admit(e))
 	in.kept = append(in.kept, keep)
@@ -186,7 +185,7 @@ func (in *intake) look() consent.Reason {
 }
 
 // event puts one event together.
-func (in *intake) event(s *shaped, permit Permit, keep *keeping) Event {
+func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) Event {
 	e, own := in.shared, &s.event
 	e.ID, e.Name, e.Title, e.Props, e.Revenue, e.Currency = own.ID, own.Name, own.Title, own.Props, own.Revenue, own.Currency
 	e.Items, e.EngagementMS, e.ScreenWidth, e.ScreenHeight = own.Items, own.EngagementMS, own.ScreenWidth, own.ScreenHeight
@@ -200,15 +199,15 @@ func (in *intake) event(s *shaped, permit Permit, keep *keeping) Event {
 	}
 	e.Hostname, e.Path, e.Query = s.address.Host, page.Path, page.Query
 
-	referrer := enrich.ReadReferrer(s.wire.Referrer, in.owns)
+	referrer := enrich.ReadReferrer(w.referrer, in.owns)
 	e.Referrer = referrer.URL
 	arrival := enrich.ReadArrival(&page, referrer.From)
 	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}
 
-	who := in.identify(&e, s.wire)
-	given := s.wire.Session
+	who := in.identify(&e, w)
+	given := w.session
 	if !isSession(given) {
-		if given = cookie(in.header, sessionCookie); !isSession(given) {
+		if given = cookie(in.header, consent.SessionCookie); !isSession(given) {
 			given = ""
 		}
 	}
@@ -230,8 +229,8 @@ func (in *intake) identify(e *Event, w *wireEvent) (who string) {
 	switch {
 	case in.visitor != "":
 		e.Visitor = strings.Clone(in.visitor)
-	case isVisitor(w.Visitor):
-		e.Visitor = w.Visitor
+	case isVisitor(w.visitor):
+		e.Visitor = w.visitor
 	default:
 		if in.anyone == "" {
 			in.anyone = visitorOfDay(in.h.days.at(in.received), e.Site, in.ip.addr(), in.header.Get("User-Agent"))

@@ -25,6 +25,14 @@ type Acquisition struct {
 	UTM             enrich.UTM
 }
 
+// clone returns a without strings that share a request's memory.
+func (a Acquisition) clone() Acquisition {
+	for _, s := range []*string{&a.Source, &a.Channel, &a.UTM.Source, &a.UTM.Medium, &a.UTM.Campaign, &a.UTM.Term, &a.UTM.Content} {
+		*s = strings.Clone(*s)
+	}
+	return a
+}
+
 // SessionState is a session that may still go on, for [Handler.Restore].
 type SessionState struct {
 	Site, Visitor, Session string
@@ -85,7 +93,7 @@ func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisit
 		return opening{key: key, id: known.id, start: known.start, came: known.came}
 	}
 	// The key outlives the request: it must not hold on to a whole header.
-	key.name = strings.Clone(key.name)
+	key.name, came = strings.Clone(key.name), came.clone()
 	v := newSession(key, at, came)
 	// An event that comes hours late does not end the visit that goes on.
 	if known == nil || at.After(known.last) {

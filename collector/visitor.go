@@ -119,12 +119,8 @@ func visitorOfDay(m *mac, site string, ip netip.Addr, userAgent string) string {
 	return digest(m.sum("visitor", site, string(b[:]), userAgent))
 }
 
-// The names of cookies that say who comes and on which visit.
-const (
-	visitorCookie = "sl_id"
-	sessionCookie = "sl_s"
-	googleCookie  = "_ga"
-)
+// googleCookie is where gtag.js keeps the client id.
+const googleCookie = "_ga"
 
 // cookie returns the value of the first cookie of that name; "" without one.
 // It is http.Request.Cookie without building every cookie anew.
@@ -144,7 +140,7 @@ func cookie(h http.Header, name string) string {
 // visitorOf reads the cookie sl_id, 1.<visitor>.<first visit>; "" where there
 // is none or it is another version's.
 func visitorOf(h http.Header) string {
-	rest, ok := strings.CutPrefix(cookie(h, visitorCookie), "1.")
+	rest, ok := strings.CutPrefix(cookie(h, consent.VisitorCookie), "1.")
 	visitor, first, found := strings.Cut(rest, ".")
 	if !ok || !found || first == "" || !isDigits(first) || !isVisitor(visitor) {
 		return ""

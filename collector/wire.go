@@ -36,58 +36,191 @@ const Engagement = "engagement"
 // maxEngagement bounds what one ping may claim.
 const maxEngagement = 24 * time.Hour
 
-// envelope is the body of POST /_s/e. Its events stay undecoded until the
-// token has been found good, and one that is malformed costs no other.
+// envelope is the body of POST /_s/e.
 type envelope struct {
-	Site   string            `json:"site"`
-	Token  string            `json:"token"`
-	Sent   *float64          `json:"sent"`
-	Events []json.RawMessage `json:"events"`
+	site, token string
+	sent        optional
+	events      []wireEvent
 }
 
 // decodeEnvelope reads a body. Errors: consent.ErrNotJSON, consent.ErrTooLarge,
 // *consent.FieldError.
 func decodeEnvelope(body []byte) (envelope, error) {
 	var in envelope
-	if err := consent.DecodeJSON(body, &in); err != nil {
-		return envelope{}, err
-	}
 	var bad consent.FieldError
-	if in.Site == "" {
-		bad.Add("site", "is missing: send the domain that the script tag names in data-site")
+	r := jsonReader{s: string(body)}
+	count := -1 // no events
+	complain := func(name, want string, read func(wrong *bool)) {
+		wrong := false
+		if read(&wrong); wrong {
+			bad.Add(name, "is not %s", want)
+		}
 	}
-	if in.Events == nil {
-		bad.Add("events", "is missing: send an array of 1 to %d events", maxEvents)
+	complain("body", "an object", func(wrong *bool) {
+		if !r.is('{', wrong) {
+			return
+		}
+		r.object(func(key string) {
+			switch key {
+			case "site":
+				complain(key, "a string", func(wrong *bool) { r.textInto(&in.site, wrong) })
+			case "token":
+				complain(key, "a string", func(wrong *bool) { r.textInto(&in.token, wrong) })
+			case "sent":
+				complain(key, "a time in Unix ms", func(wrong *bool) { r.numberInto(&in.sent, wrong) })
+			case "events":
+				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, wrong) })
+			default:
+				r.skip()
+			}
+		})
+	})
+	r.end()
+	if r.failed {
+		return envelope{}, fmt.Errorf("at byte %d or before: %w", r.i, consent.ErrNotJSON)
+	}
+	if len(bad.Fields) == 0 {
+		if in.site == "" {
+			bad.Add("site", "is missing: send the domain that the script tag names in data-site")
+		}
+		if count < 0 {
+			bad.Add("events", "is missing: send an array of 1 to %d events", maxEvents)
+		}
 	}
 	if err := bad.OrNil(); err != nil {
 		return envelope{}, err
 	}
-	if len(in.Events) > maxEvents {
-		return envelope{}, fmt.Errorf("%d events in one body, at most %d: %w", len(in.Events), maxEvents, consent.ErrTooLarge)
+	if count > maxEvents {
+		return envelope{}, fmt.Errorf("%d events in one body, at most %d: %w", count, maxEvents, consent.ErrTooLarge)
 	}
 	return in, nil
 }
 
-// wireEvent is an event as it was sent.
-type wireEvent struct {
-	ID           string          `json:"id"`
-	Name         string          `json:"name"`
-	URL          string          `json:"url"`
-	Title        string          `json:"title"`
-	Referrer     string          `json:"referrer"`
-	TS           *float64        `json:"ts"`
-	Visitor      string          `json:"visitor"`
-	Session      string          `json:"session"`
-	Props        map[string]any  `json:"props"`
-	Revenue      *revenue        `json:"revenue"`
-	Items        json.RawMessage `json:"items"`
-	Screen       []float64       `json:"screen"`
-	EngagementMS *float64        `json:"engagement_ms"`
+// readEvents reads the array of events: at most maxEvents of them, and how
+// many there were; -1 for null.
+func readEvents(r *jsonReader, wrong *bool) (events []wireEvent, count int) {
+	if !r.is('[', wrong) {
+		return nil, -1
+	}
+	r.array(func() {
+		if count++; count > maxEvents {
+			r.skip()
+			return
+		}
+		events = append(events, wireEvent{})
+		events[len(events)-1].read(r)
+	})
+	return events, count
 }
 
-type revenue struct {
-	Amount   string `json:"amount"`
-	Currency string `json:"currency"`
+// wireEvent is an event as it was sent.
+type wireEvent struct {
+	id, name, url, title, referrer string
+	visitor, session               string
+	ts, engagementMS               optional
+	props                          []Prop // a Value is a string, a float64 or a bool
+	revenue                        *revenue
+	items                          string // JSON
+	screen                         []float64
+	wrong                          bool // a field has the wrong type
+}
+
+type revenue struct{ amount, currency string }
+
+// read reads one event. Whatever is wrong with it, the next one is intact.
+func (w *wireEvent) read(r *jsonReader) {
+	if r.next() != '{' { // an event that is null is none
+		r.skip()
+		w.wrong = true
+		return
+	}
+	r.object(func(key string) {
+		switch key {
+		case "id":
+			r.textInto(&w.id, &w.wrong)
+		case "name":
+			r.textInto(&w.name, &w.wrong)
+		case "url":
+			r.textInto(&w.url, &w.wrong)
+		case "title":
+			r.textInto(&w.title, &w.wrong)
+		case "referrer":
+			r.textInto(&w.referrer, &w.wrong)
+		case "visitor":
+			r.textInto(&w.visitor, &w.wrong)
+		case "session":
+			r.textInto(&w.session, &w.wrong)
+		case "ts":
+			r.numberInto(&w.ts, &w.wrong)
+		case "engagement_ms":
+			r.numberInto(&w.engagementMS, &w.wrong)
+		case "props":
+			w.readProps(r)
+		case "revenue":
+			w.readRevenue(r)
+		case "screen":
+			w.readScreen(r)
+		case "items":
+			if r.is('[', &w.wrong) {
+				w.items = r.skip()
+			}
+		default:
+			r.skip()
+		}
+	})
+}
+
+func (w *wireEvent) readProps(r *jsonReader) {
+	if !r.is('{', &w.wrong) {
+		return
+	}
+	w.props = nil
+	r.object(func(key string) {
+		switch c := r.next(); c {
+		case '"':
+			w.props = append(w.props, Prop{key, r.text()})
+		case 't', 'f':
+			w.props = append(w.props, Prop{key, r.skip() == "true"})
+		default:
+			var n optional
+			if r.numberInto(&n, &w.wrong); n.set {
+				w.props = append(w.props, Prop{key, n.value})
+			}
+		}
+		if len(w.props) > maxProps {
+			w.wrong, w.props = true, nil
+		}
+	})
+}
+
+func (w *wireEvent) readRevenue(r *jsonReader) {
+	if !r.is('{', &w.wrong) {
+		return
+	}
+	w.revenue = new(revenue)
+	r.object(func(key string) {
+		switch key {
+		case "amount":
+			r.textInto(&w.revenue.amount, &w.wrong)
+		case "currency":
+			r.textInto(&w.revenue.currency, &w.wrong)
+		default:
+			r.skip()
+		}
+	})
+}
+
+func (w *wireEvent) readScreen(r *jsonReader) {
+	if !r.is('[', &w.wrong) {
+		return
+	}
+	w.screen = []float64{}
+	r.array(func() {
+		var n optional
+		if r.numberInto(&n, &w.wrong); len(w.screen) < 3 {
+			w.screen = append(w.screen, n.value)
+		}
+	})
 }
 
 // tidied counts what was changed on the way in, for the counters.
@@ -112,27 +245,24 @@ func (t *tidied) text(s string, limit int) string {
 type shaped struct {
 	event   Event // ID, Name and what the client measured
 	address enrich.Address
-	ts      *float64
-	wire    *wireEvent // for Visitor, Session and Referrer
 }
 
-// shape decodes one event and checks it; ok is false for an invalid one.
-func shape(raw json.RawMessage, t *tidied) (s shaped, ok bool) {
-	w := new(wireEvent)
-	if json.Unmarshal(raw, w) != nil {
+// shape checks an event; ok is false for an invalid one.
+func (w *wireEvent) shape(t *tidied) (s shaped, ok bool) {
+	if w.wrong {
 		return shaped{}, false
 	}
-	s.wire, s.ts = w, w.TS
 	e := &s.event
-	e.ID, e.Name = enrich.Clean(w.ID), enrich.Clean(w.Name)
+	e.ID, e.Name = enrich.Clean(w.id), enrich.Clean(w.name)
 	if e.Name == "" || longer(e.Name, maxName) || longer(e.ID, maxID) {
 		return shaped{}, false
 	}
-	if s.address, ok = enrich.ParseAddress(strings.TrimSpace(w.URL)); !ok {
+	if s.address, ok = enrich.ParseAddress(strings.TrimSpace(w.url)); !ok {
 		return shaped{}, false
 	}
-	e.Title = t.text(w.Title, maxTitle)
-	return s, e.engagement(w) && e.screen(w.Screen) && e.revenue(w.Revenue) && e.props(w.Props, t) && e.items(w.Items, t)
+	e.Title = t.text(w.title, maxTitle)
+	e.props(w.props, t)
+	return s, e.engagement(w.engagementMS) && e.screen(w.screen) && e.revenue(w.revenue) && e.items(w.items, t)
 }
 
 // longer reports whether s has more than limit characters.
@@ -141,15 +271,14 @@ func longer(s string, limit int) bool {
 	return more
 }
 
-func (e *Event) engagement(w *wireEvent) bool {
-	if w.EngagementMS == nil {
+func (e *Event) engagement(ms optional) bool {
+	if !ms.set {
 		return e.Name != Engagement
 	}
-	ms := *w.EngagementMS
-	if !(ms >= 0) {
+	if ms.value < 0 {
 		return false
 	}
-	e.EngagementMS = uint32(min(ms, float64(maxEngagement.Milliseconds())))
+	e.EngagementMS = uint32(min(ms.value, float64(maxEngagement.Milliseconds())))
 	return true
 }
 
@@ -168,7 +297,7 @@ func (e *Event) revenue(r *revenue) bool {
 	if r == nil {
 		return true
 	}
-	e.Revenue, e.Currency = r.Amount, strings.ToUpper(r.Currency)
+	e.Revenue, e.Currency = r.amount, strings.ToUpper(r.currency)
 	return isAmount(e.Revenue) && isCurrency(e.Currency)
 }
 
@@ -188,37 +317,30 @@ func isCurrency(s string) bool {
 func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // props keeps properties in the order of their keys, so that the same event
-// has the same bytes. A null is a property that is not there.
-func (e *Event) props(in map[string]any, t *tidied) bool {
-	if len(in) > maxProps {
-		return false
-	}
-	for key, value := range in {
-		p := Prop{Key: t.clean(key, maxPropKey)}
-		switch v := value.(type) {
-		case nil:
-			continue
-		case string:
-			p.Value = t.text(v, maxPropValue)
-		case float64, bool:
-			p.Value = v
-		default:
-			return false
+// has the same bytes; of several with one key the last. A null is a property
+// that is not there.
+func (e *Event) props(in []Prop, t *tidied) {
+	for i := range in {
+		in[i].Key = t.clean(in[i].Key, maxPropKey)
+		if text, ok := in[i].Value.(string); ok {
+			if tidy := t.text(text, maxPropValue); tidy != text {
+				in[i].Value = tidy
+			}
 		}
-		e.Props = append(e.Props, p)
 	}
-	slices.SortFunc(e.Props, func(a, b Prop) int { return strings.Compare(a.Key, b.Key) })
-	return true
+	slices.Reverse(in) // so that of equal keys the last one stays
+	slices.SortStableFunc(in, func(a, b Prop) int { return strings.Compare(a.Key, b.Key) })
+	e.Props = slices.CompactFunc(in, func(a, b Prop) bool { return a.Key == b.Key })
 }
 
 // items keeps the array as JSON, each item an object of strings, numbers and
 // booleans, every string cleaned. HTML's own characters are escaped.
-func (e *Event) items(raw json.RawMessage, t *tidied) bool {
-	if len(raw) == 0 || string(raw) == "null" {
+func (e *Event) items(raw string, t *tidied) bool {
+	if raw == "" {
 		return true
 	}
 	var in []map[string]any
-	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder := json.NewDecoder(strings.NewReader(raw))
 	decoder.UseNumber() // a price stays as it was written
 	if decoder.Decode(&in) != nil || len(in) > maxItems {
 		return false
