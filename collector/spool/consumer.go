@@ -110,8 +110,8 @@ func (c *consumer) tell(seq uint64) {
 }
 
 // Consume delivers committed records to sink, from where the consumer of this
-// name stopped last; a new one starts with the oldest record in the spool. It
-// runs until ctx is done or the spool closes, and then returns nil; an error
+// name stopped last; a new one starts with the oldest record in the spool, which
+// holds all it needs only if [Spool.Register] was called in time. It runs until ctx is done or the spool closes, and then returns nil; an error
 // means that it could not start: a name that is no file name or is running, a
 // damaged cursor (*CorruptionError), no room for a cursor.
 func (s *Spool) Consume(ctx context.Context, name string, sink Sink, o ConsumerOptions) error {
@@ -134,30 +134,51 @@ func (s *Spool) Consume(ctx context.Context, name string, sink Sink, o ConsumerO
 	return nil
 }
 
-func (s *Spool) startConsumer(name string) (*consumer, error) {
+// Register creates the cursor of a consumer that will run later, standing at
+// the oldest record, so that nothing it needs is removed before it first runs.
+// Where the consumer is known already, nothing changes. Errors as Consume's.
+func (s *Spool) Register(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	_, err := s.register(name)
+	return err
+}
+
+// register returns the consumer of this name, a new one with its cursor on
+// disk. The caller holds mu.
+func (s *Spool) register(name string) (*consumer, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	c := s.consumers[name]
-	switch {
-	case c == nil:
-		c = newConsumer(name)
-		c.cursor = &cursor{disk: s.disk, id: s.id, name: name + cursorExt}
-		start := position{next: s.committed + 1}
-		if len(s.segments) > 0 {
-			start.next = s.segments[0].base
-		}
-		if err := c.cursor.save(start); err != nil {
-			return nil, err
-		}
-		c.next = start.next
-		s.consumers[name] = c
-	case c.running:
+	if c := s.consumers[name]; c != nil {
+		return c, c.broken
+	}
+	c := newConsumer(name)
+	c.cursor = &cursor{disk: s.disk, id: s.id, name: name + cursorExt}
+	start := position{next: s.committed + 1}
+	if len(s.segments) > 0 {
+		start.next = s.segments[0].base
+	}
+	if err := c.cursor.save(start); err != nil {
+		return nil, err
+	}
+	c.next = start.next
+	s.consumers[name] = c
+	return c, nil
+}
+
+func (s *Spool) startConsumer(name string) (*consumer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.register(name)
+	if err != nil {
+		return nil, err
+	}
+	if c.running {
 		return nil, fmt.Errorf("consumer %s is running already", name)
-	case c.broken != nil:
-		return nil, c.broken
 	}
 	if s.committed >= c.next {
 		c.pending = time.Now()

@@ -200,7 +200,7 @@ func (s *Spool) pinned() uint64 {
 		pin = min(pin, c.next)
 	}
 	for _, seq := range s.retained {
-		pin = min(pin, seq+1)
+		pin = min(pin, max(seq+1, seq)) // MaxUint64 holds on to nothing
 	}
 	return pin
 }

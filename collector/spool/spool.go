@@ -128,7 +128,7 @@ type Spool struct {
 // ErrLocked, a foreign or newer format, an unreadable directory.
 //
 // Before the first Append or Consume the caller replays what it keeps in memory
-// and names what it still needs with Retain.
+// and names what it still needs with Retain and Register.
 func Open(dir string, o Options) (*Spool, error) {
 	o = o.withDefaults(dir)
 	s := &Spool{
@@ -179,7 +179,8 @@ func (s *Spool) Append(ctx context.Context, entries ...Entry) error {
 }
 
 // Retain keeps the segments that hold records after seq, for a reader that has
-// no cursor here. Calling it again under the same name moves the position.
+// no cursor here. Calling it again under the same name moves the position, to
+// math.MaxUint64 to need nothing any more. It is not kept across Open.
 func (s *Spool) Retain(name string, seq uint64) {
 	s.mu.Lock()
 	s.retained[name] = seq

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -201,6 +202,37 @@ func TestConsumerThatIsNotRunningPins(t *testing.T) {
 	mustClose(t, s)
 	if got := len(segmentFiles(t, dir)); got != 1 {
 		t.Errorf("got %d segments after it was forgotten, want 1", got)
+	}
+}
+
+// A consumer that was registered misses nothing although it first runs late.
+func TestRegisteredConsumerPins(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 2 { // the second time from its cursor file
+		s := mustOpen(t, dir, Options{SegmentBytes: 4 << 10})
+		if err := s.Register("late"); err != nil {
+			t.Fatal(err)
+		}
+		first := int(s.Stats().Next)
+		appendNumbered(t, s, first, first+199)
+		consume(t, s, "early", 200, ConsumerOptions{})
+		s.Retain("index", 0)
+		s.Retain("index", math.MaxUint64)
+		s.reap()
+		mustClose(t, s)
+	}
+	s := mustOpen(t, dir, Options{})
+	if err := s.Register("../late"); err == nil {
+		t.Error("a name that is no file name: got nil")
+	}
+	got := consume(t, s, "late", 400, ConsumerOptions{}).texts()
+	if diff := cmp.Diff(numbered(1, 400), got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	mustClose(t, s)
+	if err := s.Register("after"); !errors.Is(err, ErrClosed) {
+		t.Errorf("register after close: got %v, want ErrClosed", err)
 	}
 }
 
