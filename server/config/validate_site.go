@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/text/language"
+
+	"sluice/consent"
 )
 
 var builtInPurposes = []string{"essential", "analytics", "preference", "marketing", "media"}
@@ -35,8 +37,8 @@ func (s *Site) validate(k *checker, path string) {
 	if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
 		k.say(path+".timezone", "%q is not a time zone; write a name such as Europe/Berlin", s.Timezone)
 	}
-	if s.ConsentDays < 1 || s.ConsentDays > 730 {
-		k.say(path+".consent_days", "%d is not between 1 and 730; authorities advise 180", s.ConsentDays)
+	if s.ConsentDays < 1 || s.ConsentDays > consent.MaxConsentDays {
+		k.say(path+".consent_days", "%d is not between 1 and %d; authorities advise 180", s.ConsentDays, consent.MaxConsentDays)
 	}
 	k.oneOf(path+".on_withdrawal", s.OnWithdrawal, "anonymise", "erase")
 	s.validateNotice(k, path+".notice")
