@@ -9,8 +9,8 @@
 // one terminal state, a [collector.Forward]:
 //
 //	acknowledged  Google answered 2xx: received. It says no more than that.
-//	cancelled     consent no longer covers it: no_consent expired withdrawn
-//	              stale_notice gpc
+//	cancelled     consent no longer covers it: expired withdrawn
+//	              stale_notice
 //	dead          too_old    24 hours have passed
 //	              invalid    Google would not keep it, or Sluice must not send it
 //	              rejected   an answer that repeating cannot change

@@ -119,9 +119,7 @@ func (t *shipment) sift(now time.Time) (v verdict) {
 	if len(t.events) == 0 {
 		return v
 	}
-	if v = t.ask(now); v.reason == consent.Live && t.same.noForward {
-		v.reason = consent.ByGPC
-	}
+	v = t.ask(now)
 	if v.reason != consent.Live {
 		t.end(t.events, collector.Cancelled, string(v.reason))
 	}

@@ -171,7 +171,6 @@ const maxRecorded = 500
 type sameness struct {
 	client, country, device, os, browser string
 	token                                consent.Token
-	noForward                            bool
 }
 
 // maxShipmentBytes keeps a payload under Google's 130 kB: a byte of a record
@@ -192,7 +191,7 @@ func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 		}
 		same := sameness{
 			client: ev.GAClientID, country: ev.Country, device: ev.Device, os: ev.OS, browser: ev.Browser,
-			token: ev.Token, noForward: ev.NoForward,
+			token: ev.Token,
 		}
 		i, known := of[same.client]
 		if !known {
@@ -210,7 +209,8 @@ func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 }
 
 // event reads a record; nil for what is none of the sink's business: other
-// kinds, other sites, test hosts, events that have ended already.
+// kinds, other sites, test hosts, events that have ended already, and those
+// that were never meant for this destination.
 func (s *Sink) event(r spool.Record) *collector.Event {
 	if r.Kind != spool.KindEvent {
 		return nil
@@ -221,7 +221,7 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 		s.log.Error("event record cannot be read", "seq", r.Seq, "err", err)
 		return nil
 	}
-	if ev.Site != s.o.Policy.Site.Domain || ev.Test {
+	if ev.Site != s.o.Policy.Site.Domain || ev.Test || !s.meant(&ev) {
 		return nil
 	}
 	s.mu.Lock()
@@ -230,6 +230,13 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 		return nil
 	}
 	return &ev
+}
+
+// meant reports whether the event was granted to this destination when it
+// happened. One that was not is never queued for it, so it has no outcome here
+// either: about a recipient that the visitor said no to, nothing is kept.
+func (s *Sink) meant(ev *collector.Event) bool {
+	return !ev.NoForward && s.o.Policy.Live(ev.Token, nil, s.use, ev.Time) != consent.NoConsent
 }
 
 // forget drops the memory of outcomes once no batch can ask for them.

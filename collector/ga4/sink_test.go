@@ -86,14 +86,13 @@ func TestCancelled(t *testing.T) {
 		name string
 		// between runs after the event was admitted and before it is sent.
 		between func(r *rig, token *consent.Token)
-		event   func(*collector.Event)
 		want    consent.Reason
 	}{
-		{"withdrawn", func(r *rig, token *consent.Token) { r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever}) }, nil, consent.Withdrawn},
+		{"withdrawn", func(r *rig, token *consent.Token) { r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever}) }, consent.Withdrawn},
 		{"service taken back", func(r *rig, token *consent.Token) {
 			r.index.Apply(token.Consent, &consent.Cut{Services: map[string]uint32{"google-analytics": token.Issued + 1}})
-		}, nil, consent.Withdrawn},
-		{"expired", func(*rig, *consent.Token) { time.Sleep(180 * 24 * time.Hour) }, nil, ""}, // too old comes first
+		}, consent.Withdrawn},
+		{"expired", func(*rig, *consent.Token) { time.Sleep(180 * 24 * time.Hour) }, ""}, // too old comes first
 		{"notice superseded", func(r *rig, _ *consent.Token) {
 			r.policy.Site.Services[0].Provider = "another"
 			n, err := consent.NewNotice(r.policy.Site, func(consent.Purpose) (string, string) { return "", "" })
@@ -101,21 +100,15 @@ func TestCancelled(t *testing.T) {
 				r.t.Fatal(err)
 			}
 			*r.policy = *consent.NewPolicy(r.policy.Site, n, []*consent.Notice{r.policy.Current})
-		}, nil, consent.StaleNotice},
-		{"signal", nil, func(ev *collector.Event) { ev.NoForward = true }, consent.ByGPC},
+		}, consent.StaleNotice},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
 				token := r.token(analytics)
 				ev := r.event("a")
-				if tt.event != nil {
-					tt.event(&ev)
-				}
 				rec := r.record(token, ev)
-				if tt.between != nil {
-					tt.between(r, &token)
-				}
+				tt.between(r, &token)
 				r.deliver(rec)
 				want := outcome{"a", collector.Cancelled, string(tt.want), 0}
 				if tt.want == "" {
@@ -132,20 +125,27 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
-// TestNeverGranted sends nothing for a visitor who said yes to the site's own
-// statistics and no to Google.
-func TestNeverGranted(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		token := r.token(analytics)
-		token.Denied = googleBit
-		r.deliver(r.record(token, r.event("a")))
-		if diff := cmp.Diff([]outcome{{"a", collector.Cancelled, "no_consent", 0}}, r.outcomes()); diff != "" {
-			t.Errorf("outcomes (-want +got):\n%s", diff)
-		}
-		if r.wrote() != 0 {
-			t.Errorf("%d bytes were sent", r.wrote())
-		}
-	})
+// TestNeverMeant sends nothing, and keeps nothing, where the visitor said yes
+// to the site's own statistics and no to Google.
+func TestNeverMeant(t *testing.T) {
+	for name, refuse := range map[string]func(*consent.Token, *collector.Event){
+		"Google refused":            func(token *consent.Token, _ *collector.Event) { token.Denied = googleBit },
+		"signal without a decision": func(_ *consent.Token, ev *collector.Event) { ev.NoForward = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				token, ev := r.token(analytics), r.event("a")
+				refuse(&token, &ev)
+				r.deliver(r.record(token, ev))
+				if got := r.outcomes(); len(got) > 0 {
+					t.Errorf("outcomes: %v, want none: the event was never queued", got)
+				}
+				if r.wrote() != 0 {
+					t.Errorf("%d bytes were sent", r.wrote())
+				}
+			})
+		})
+	}
 }
 
 // TestExpiredWhileWaiting lets a consent run out between two tries.
@@ -308,11 +308,11 @@ func TestInvalid(t *testing.T) {
 	})
 }
 
-// TestTriage records together what nobody agreed to forward.
+// TestTriage records together what is no longer to be forwarded.
 func TestTriage(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		token := r.token(analytics)
-		token.Denied = googleBit
+		r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever})
 		var records []spool.Record
 		for i := range 2*maxRecorded + 1 {
 			records = append(records, r.record(token, r.event(fmt.Sprint(i), func(ev *collector.Event) { ev.GAClientID = fmt.Sprint("1.", i+1) })))
