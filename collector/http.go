@@ -96,8 +96,8 @@ func NewHandler(o Options) (*Handler, error) {
 	return h, nil
 }
 
-// Restore takes up sessions that may still go on; call it before the doors
-// open.
+// Restore takes up sessions that may still go on. It may come late: what has
+// been opened since stays.
 func (h *Handler) Restore(states []SessionState) {
 	for _, s := range states {
 		h.sessions.restore(s)
@@ -159,15 +159,6 @@ func (h *Handler) PostEvents(c echo.Context) error {
 		return err
 	}
 	return out.answer(c)
-}
-
-// OptionsEvents answers the question of a browser whether a page of another
-// origin may post events. Error: consent.ErrForbiddenOrigin.
-func (h *Handler) OptionsEvents(c echo.Context) error {
-	if err := h.ledger.Sites.Preflight(c.Response(), c.Request()); err != nil {
-		return fmt.Errorf("preflight of events: %w", err)
-	}
-	return nil
 }
 
 // answer writes the outcome; reasons are plain words, so nothing needs

@@ -33,7 +33,8 @@ func (a Acquisition) clone() Acquisition {
 	return a
 }
 
-// SessionState is a session that may still go on, for [Handler.Restore].
+// SessionState is a session that may still go on, for [Handler.Restore]. A zero
+// Acquisition is unknown: the next event's own takes its place.
 type SessionState struct {
 	Site, Visitor, Session string
 	Start, Last            time.Time
@@ -89,6 +90,9 @@ func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisit
 	if known != nil && (!key.byVisitor || known.covers(at)) {
 		if at.After(known.last) {
 			known.last = at
+		}
+		if known.came == (Acquisition{}) { // restored without it
+			known.came = came.clone()
 		}
 		return opening{key: key, id: known.id, start: known.start, came: known.came}
 	}
@@ -154,14 +158,18 @@ func (s *sessions) sweep(now time.Time) {
 	}
 }
 
-// restore takes up a session that began before this server did. Whether the
-// client named it is not known: it is found both ways.
+// restore takes up a session that began before this server did, unless an
+// event has opened it anew by now. Whether the client named it is not known:
+// it is found both ways.
 func (s *sessions) restore(state SessionState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := &session{id: state.Session, start: state.Start.Unix(), last: state.Last, came: state.Acquisition}
-	s.put(sessionKey{site: state.Site, name: state.Session}, v)
-	s.put(sessionKey{site: state.Site, name: state.Visitor, byVisitor: true}, v)
+	for _, key := range []sessionKey{{site: state.Site, name: state.Session}, {site: state.Site, name: state.Visitor, byVisitor: true}} {
+		if s.find(key) == nil {
+			s.put(key, v)
+		}
+	}
 }
 
 // startOf reads the start out of a session's name, <start>.<random>. Where the

@@ -122,9 +122,25 @@ func TestRestore(t *testing.T) {
 		Site: "example.com", Visitor: "ada", Session: "1795434000.abc", Start: noon.Add(-20 * time.Minute), Last: noon.Add(-10 * time.Minute), Acquisition: came,
 	}})
 	h.post(envelopeOf(token, `{"name":"x","url":"https://example.com/","visitor":"ada"}`))
+	h.handler.Restore([]SessionState{{Site: "example.com", Visitor: "ada", Session: "1795430000.old", Start: noon.Add(-2 * time.Hour), Last: noon}})
+	h.disk.events = nil
+	h.post(envelopeOf(token, `{"name":"x","url":"https://example.com/","visitor":"ada"}`))
 	got := h.only()
 	if got.SessionFirst || got.Session != "1795434000.abc" || got.SessionStart != 1795434000 || got.Source != "Google" {
 		t.Errorf("the visit did not go on: %q from %d, first %v, source %q", got.Session, got.SessionStart, got.SessionFirst, got.Source)
+	}
+}
+
+// A restored visit of unknown origin takes the next event's own.
+func TestRestoreWithoutAcquisition(t *testing.T) {
+	t.Parallel()
+	s := newSessions()
+	s.restore(SessionState{Site: "example.com", Visitor: "ada", Session: "1.x", Start: noon, Last: noon})
+	direct := Acquisition{Channel: "Direct"}
+	for i, came := range []Acquisition{direct, {Source: "Google", Channel: "Organic Search"}} {
+		if got := s.join("example.com", "ada", "", noon, came).came; got != direct {
+			t.Errorf("event %d came by %v, want %v", i, got, direct)
+		}
 	}
 }
 
