@@ -37,7 +37,7 @@ const (
 	// A child that dies is started again after minBackoff, then after twice
 	// as long each time, up to maxBackoff; one that lived for calm starts
 	// over.
-	minBackoff, maxBackoff, calm = 50 * time.Millisecond, 10 * time.Second, time.Minute
+	minBackoff, maxBackoff, calm = 50 * time.Millisecond, 5 * time.Second, 20 * time.Second
 	// leaveDeadline is how long a child may take to leave before it is killed.
 	leaveDeadline = drain + 5*time.Second
 )
