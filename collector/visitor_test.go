@@ -86,6 +86,11 @@ func TestRunForgetsTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)
 		h.ledger.Now = time.Now
+		held := func() *mac {
+			h.handler.days.mu.RLock()
+			defer h.handler.days.mu.RUnlock()
+			return h.handler.days.mac
+		}
 		first := h.handler.days.at(time.Now())
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
@@ -93,12 +98,12 @@ func TestRunForgetsTheKey(t *testing.T) {
 		midnight := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 		time.Sleep(time.Until(midnight) - time.Nanosecond)
 		synctest.Wait()
-		if h.handler.days.mac != first {
+		if held() != first {
 			t.Error("the key is gone before midnight")
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if h.handler.days.mac == first {
+		if held() == first {
 			t.Error("the key is still there at midnight")
 		}
 		stop()
