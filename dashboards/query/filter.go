@@ -134,18 +134,41 @@ func (f Filter) touches(s scope) bool {
 	return slices.ContainsFunc(f.Parts, func(p Filter) bool { return p.touches(s) })
 }
 
-// walk calls fn with every comparison.
-func (f Filter) walk(fn func(Filter)) {
+// dimensions lists those of all comparisons.
+func (f Filter) dimensions() []Dimension {
 	if f.Empty() {
-		return
+		return nil
 	}
 	if !f.combines() {
-		fn(f)
-		return
+		return []Dimension{f.Dimension}
 	}
+	var out []Dimension
 	for _, p := range f.Parts {
-		p.walk(fn)
+		out = append(out, p.dimensions()...)
 	}
+	return out
+}
+
+// split returns two filters that are f together: the first is about events
+// alone.
+func (f Filter) split() (touching, rest Filter) {
+	switch {
+	case f.Empty():
+		return Filter{}, Filter{}
+	case f.within(ofEvent):
+		return f, Filter{}
+	case f.Op != "and":
+		return Filter{}, f
+	}
+	var a, b []Filter
+	for _, p := range f.Parts {
+		if p.within(ofEvent) {
+			a = append(a, p)
+		} else {
+			b = append(b, p)
+		}
+	}
+	return All(a...), All(b...)
 }
 
 // condition writes f as a condition on rows of by_event.sql (rows is ofEvent)
@@ -159,9 +182,7 @@ func (b *builder) condition(f Filter, rows scope) string {
 	case f.within(ofEvent):
 		return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.here(f)) + ")"
 	case f.within(ofVisit):
-		var dims []Dimension
-		f.walk(func(c Filter) { dims = append(dims, c.Dimension) })
-		return fmt.Sprintf("session_id IN (SELECT session_id FROM (%s) WHERE %s)", visits(dims), b.here(f))
+		return fmt.Sprintf("session_id IN (SELECT session_id FROM (%s) WHERE %s)", b.visits(f.dimensions()), b.here(f))
 	case f.Op == "not":
 		return "NOT (" + b.condition(f.Parts[0], rows) + ")"
 	}

@@ -1,5 +1,6 @@
 -- One row for each visit with an event in the period, whole: reaching a day beyond it on both sides.
--- Every other query takes visits from here; /*attributes*/ are the dimensions that it needs (dimension.go).
+-- Every other query takes visits from here; /*attributes*/ are the dimensions that it needs (dimension.go), /*only*/
+-- limits it to the sessions that count.
 --
 -- columns     session_id
 --             visitor     key of the visitor
@@ -30,5 +31,6 @@ WHERE site = {site:String}
     AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
     AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
     AND name != 'engagement'
+    /*only*/
 GROUP BY session_id
 HAVING seen > 0

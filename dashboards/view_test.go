@@ -1,0 +1,130 @@
+package dashboards
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"sluice/dashboards/query"
+)
+
+// TestViewPath checks that an address survives being read and written.
+func TestViewPath(t *testing.T) {
+	t.Parallel()
+	site := policy(t, "shop.example").Site
+	tests := []struct{ name, in, want string }{
+		{"nothing", "", "period=30d"},
+		{"today", "period=day&m=visits", "m=visits&period=day"},
+		{"custom", "period=custom&from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01"},
+		{"custom without its name", "from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01"},
+		{"bad dates", "period=custom&from=2026-02-01&to=2026-01-01", "period=30d"},
+		{"unknown things", "period=aeon&m=luck&panel=x&test=yes", "period=30d"},
+		{"filters, one twice, one with commas", "f=is,visit:country,DE&f=is,visit:country,DE&f=contains,event:page,a,b%26c", "f=is%2Cvisit%3Acountry%2CDE&f=contains%2Cevent%3Apage%2Ca%2Cb%26c&period=30d"},
+		{"bad filters", "f=is&f=is,visit:shoe,x&f=like,visit:os,x&f=matches,event:page,(", "period=30d"},
+		{"test rows of one panel", "test=1&panel=pages", "panel=pages&period=30d&test=1"},
+	}
+	for _, tt := range tests {
+		in, err := url.ParseQuery(tt.in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := ReadView(site, in, now)
+		if got, want := v.Path(), "/dashboards/shop.example?"+tt.want; got != want {
+			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, want)
+		}
+		if bad := tt.name == "bad dates" || tt.name == "bad filters"; bad != (len(v.Problems) > 0) {
+			t.Errorf("%s: problems %q", tt.name, v.Problems)
+		}
+	}
+}
+
+// TestBefore checks what a period is compared with; now is 23 November 2026,
+// 15:20 in Berlin.
+func TestBefore(t *testing.T) {
+	t.Parallel()
+	site := policy(t, "shop.example").Site
+	tests := []struct{ query, from, to, sofar string }{
+		{"period=day", "2026-11-22 00:00 CET", "2026-11-23 00:00 CET", "2026-11-22 15:20 CET"},
+		{"period=30d", "2026-09-25 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-24 15:20 CEST"},
+		{"period=12mo", "2024-12-01 00:00 CET", "2025-11-24 00:00 CET", "2025-11-23 15:20 CET"},
+		{"from=2026-10-25&to=2026-10-25", "2026-10-24 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-25 00:00 CEST"},
+	}
+	for _, tt := range tests {
+		in, err := url.ParseQuery(tt.query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, sofar := ReadView(site, in, now).before(now)
+		const layout = "2006-01-02 15:04 MST"
+		got := [3]string{whole.From.Format(layout), whole.To.Format(layout), sofar.To.Format(layout)}
+		if want := [3]string{tt.from, tt.to, tt.sofar}; got != want {
+			t.Errorf("%s: got %v, want %v", tt.query, got, want)
+		}
+	}
+}
+
+func TestChange(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		unit        query.Unit
+		now, before float64
+		lower       bool
+		text, tone  string
+	}{
+		{query.Count, 112, 100, false, "+12%", "good"},
+		{query.Count, 88, 100, false, "−12%", "bad"},
+		{query.Count, 100, 100, false, "±0%", "same"},
+		{query.Count, 5, 0, false, "new", "good"},
+		{query.Count, 0, 0, false, "–", "same"},
+		{query.Count, 0, 7, false, "−100%", "bad"},
+		{query.Percent, 43, 40, true, "+3 pts", "bad"},
+		{query.Percent, 40, 43, true, "−3 pts", "good"},
+		{query.Count, 30000, 2, false, "+1,499,900%", "good"},
+	}
+	for _, tt := range tests {
+		c := change(tt.unit, tt.now, tt.before, tt.lower)
+		if c.Text != tt.text || c.Tone != tt.tone {
+			t.Errorf("from %v to %v: got %s %s, want %s %s", tt.before, tt.now, c.Text, c.Tone, tt.text, tt.tone)
+		}
+	}
+}
+
+func TestScale(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		unit            query.Unit
+		most, top, step float64
+	}{
+		{query.Count, 0, 1, 1},
+		{query.Count, 1, 1, 1},
+		{query.Count, 7, 8, 2},
+		{query.Count, 13755, 15000, 5000},
+		{query.Ratio, 2.4, 3, 1},
+		{query.Percent, 45, 60, 20},
+		{query.Seconds, 45, 60, 20},
+		{query.Seconds, 400, 480, 120},
+	}
+	for _, tt := range tests {
+		top, step := scale(tt.most, tt.unit)
+		if top != tt.top || step != tt.step {
+			t.Errorf("scale for %v: got %v by %v, want %v by %v", tt.most, top, step, tt.top, tt.step)
+		}
+	}
+}
+
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ got, want string }{
+		{thousands(0), "0"}, {thousands(999), "999"}, {thousands(1000), "1,000"}, {thousands(-1234567), "−1,234,567"},
+		{duration(0), "0s"}, {duration(65 * time.Second), "1m 5s"}, {duration(2*time.Hour + 61*time.Second), "2h 1m"},
+		{share(0), "0%"}, {share(0.001), "<1%"}, {share(0.999), ">99%"}, {share(1), "100%"}, {share(0.5), "50%"},
+		{country("DE"), "Germany"}, {country("ZZ"), "ZZ"}, {country("x\n"), "x\n"},
+		{sentence("no_consent"), "No consent"}, {sentence(""), ""}, {sentence("étage"), "Étage"},
+		{visible("a\u202eb\x00"), "a\uFFFDb\uFFFD"},
+	}
+	for _, tt := range tests {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}
