@@ -16,11 +16,12 @@ const diskFloor = 512 << 20
 // health answers the probes of metrics_listen. Each field is set by run.go
 // before the listener opens.
 type health struct {
-	doors   atomic.Bool  // the public listener accepts
-	reached atomic.Bool  // ClickHouse has answered in this run
-	away    atomic.Bool  // ClickHouse did not answer the last time
-	dataDir string       // whose disk is watched
-	accepts func() error // whether the spool takes another record
+	doors   atomic.Bool   // the public listener accepts
+	reached atomic.Bool   // ClickHouse has answered in this run
+	away    atomic.Bool   // ClickHouse did not answer the last time
+	dataDir string        // whose disk is watched
+	accepts func() error  // whether the spool takes another record
+	damage  func() string // what of the spool cannot be read; "" for nothing
 }
 
 // readiness is the body of /readyz.
@@ -41,6 +42,9 @@ func (h *health) report() (readiness, bool) {
 		ready = false
 	case h.away.Load():
 		s.Status, s.Checks["clickhouse"] = "degraded", "away; events wait in the spool"
+	}
+	if damage := h.damage(); damage != "" {
+		s.Status, s.Checks["spool"] = "degraded", damage
 	}
 	if err := h.accepts(); err != nil {
 		s.Status, s.Checks["spool"], ready = "refusing", err.Error(), false

@@ -129,10 +129,13 @@ func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *mach
 	if err = m.openSinks(); err != nil {
 		return m, err
 	}
+	if err = m.registerConsumers(); err != nil {
+		return m, err
+	}
 	if m.auth, err = newAuth(c, now, log.With("room", "auth")); err != nil {
 		return m, err
 	}
-	m.health = &health{dataDir: c.DataDir, accepts: m.accepts}
+	m.health = &health{dataDir: c.DataDir, accepts: m.accepts, damage: m.damage}
 	m.publish()
 	if err = m.openDoors(); err != nil {
 		return m, err
@@ -209,6 +212,15 @@ func (m *machine) accepts() error {
 		return spool.ErrFull
 	}
 	return nil
+}
+
+// damage says which records of the spool cannot be read any more; "" for none.
+func (m *machine) damage() string {
+	s := m.state.journal.spool.Stats()
+	if len(s.Lost) == 0 && len(s.Damage) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d places are damaged, %d ranges of records are lost; the log names them", len(s.Damage), len(s.Lost))
 }
 
 // How long the parts of a shutdown may take; together less than the 20 s after

@@ -160,7 +160,7 @@ func (s *state) signedBy(keys *consent.Keys, lifetime time.Duration) error {
 // again by the next start, which changes nothing.
 func (s *state) save() error {
 	committed := s.journal.spool.Stats().Next - 1
-	if s.signer != "" {
+	if s.signer != "" && s.proven() {
 		s.keys[s.signer] = uint32(s.now().Unix())
 	}
 	err := s.journal.index.Save(s.path, consent.Position{

@@ -3,15 +3,18 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"sluice/collector"
 	"sluice/collector/enrich"
+	"sluice/collector/ga4"
 	"sluice/collector/spool"
 )
 
@@ -54,6 +57,36 @@ func (m *machine) prepare(ctx context.Context, tried, prepared chan<- struct{}) 
 	}
 }
 
+// writerName is the cursor of the consumer that brings records to ClickHouse.
+const writerName = "clickhouse"
+
+// registerConsumers gives every consumer its cursor before the first record is
+// accepted: from then on the spool keeps what each of them has not taken, also
+// while ClickHouse has never been up. Forwarders whose site or service is no
+// longer configured are forgotten, or their cursors would keep segments for
+// ever.
+func (m *machine) registerConsumers() error {
+	sp := m.state.journal.spool
+	names := []string{writerName}
+	for _, s := range m.sinks {
+		names = append(names, s.Name())
+	}
+	for _, name := range names {
+		if err := sp.Register(name); err != nil {
+			return fmt.Errorf("register consumer %s: %w", name, err)
+		}
+	}
+	for _, c := range sp.Stats().Consumers {
+		if strings.HasPrefix(c.Name, ga4.NamePrefix) && !slices.Contains(names, c.Name) {
+			m.log.Warn("a forwarder is no longer configured; what waited for it is dropped", "sink", c.Name, "events", c.Behind)
+			if err := sp.Forget(c.Name); err != nil {
+				return fmt.Errorf("forget forwarder: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // write is the consumer that brings records to ClickHouse.
 func (m *machine) write(ctx context.Context, prepared <-chan struct{}) {
 	select {
@@ -61,8 +94,8 @@ func (m *machine) write(ctx context.Context, prepared <-chan struct{}) {
 	case <-ctx.Done():
 		return
 	}
-	err := m.state.journal.spool.Consume(ctx, "clickhouse", m.store, spool.ConsumerOptions{MaxBackoff: 10 * time.Second})
-	m.ended(ctx, "clickhouse", err)
+	err := m.state.journal.spool.Consume(ctx, writerName, m.store, spool.ConsumerOptions{MaxBackoff: 10 * time.Second})
+	m.ended(ctx, writerName, err)
 }
 
 // forward is the consumer that brings a site's events to Google Analytics.
@@ -121,7 +154,12 @@ func (m *machine) restoreSessions(ctx context.Context, tried <-chan struct{}) {
 	}
 	states := make([]collector.SessionState, len(open))
 	for i, s := range open {
-		states[i] = collector.SessionState{Site: s.Site, Visitor: s.Visitor, Session: s.ID, Start: s.Start, Last: s.Last}
+		states[i] = collector.SessionState{
+			Site: s.Site, Visitor: s.Visitor, Session: s.ID, Start: s.Start, Last: s.Last,
+			Acquisition: collector.Acquisition{Source: s.Source, Channel: s.Channel, UTM: enrich.UTM{
+				Source: s.UTMSource, Medium: s.UTMMedium, Campaign: s.UTMCampaign, Term: s.UTMTerm, Content: s.UTMContent,
+			}},
+		}
 	}
 	m.collector.Restore(states)
 }

@@ -110,12 +110,23 @@ type OpenSession struct {
 	ID      string    `ch:"session"`
 	Start   time.Time `ch:"start"`
 	Last    time.Time `ch:"last"` // its newest event
+
+	// How the visitor came: every event of the session carries the same.
+	Source      string `ch:"source"`
+	Channel     string `ch:"channel"`
+	UTMSource   string `ch:"utm_source"`
+	UTMMedium   string `ch:"utm_medium"`
+	UTMCampaign string `ch:"utm_campaign"`
+	UTMTerm     string `ch:"utm_term"`
+	UTMContent  string `ch:"utm_content"`
 }
 
 // Sessions returns the sessions with an event since then.
 func (s *Store) Sessions(ctx context.Context, since time.Time) ([]OpenSession, error) {
 	var out []OpenSession
-	err := s.conn.Select(ctx, &out, `SELECT site, visitor, session, min(session_start) AS start, max(ts) AS last
+	err := s.conn.Select(ctx, &out, `SELECT site, visitor, session, min(session_start) AS start, max(ts) AS last,
+			any(source) AS source, any(channel) AS channel, any(utm_source) AS utm_source, any(utm_medium) AS utm_medium,
+			any(utm_campaign) AS utm_campaign, any(utm_term) AS utm_term, any(utm_content) AS utm_content
 		FROM events WHERE ts >= {since:DateTime64(3, 'UTC')} GROUP BY site, visitor, session`, clickhouse.Named("since", since.UTC().Truncate(time.Millisecond)))
 	if err != nil {
 		return nil, fmt.Errorf("read sessions since %s: %w", since.UTC().Format(time.RFC3339), err)

@@ -50,6 +50,20 @@ const (
 	visitorV6 = "2001:4860:4860:1b::8888"
 )
 
+// A marketer's login.
+const (
+	user     = "ada@example.com"
+	password = "correct horse battery staple"
+)
+
+var passwordHash = sync.OnceValue(func() string {
+	hash, err := server.HashPassword(password)
+	if err != nil {
+		panic(err)
+	}
+	return hash
+})
+
 // rig is a running Sluice with a site in front of it and a stand-in for Google
 // behind it.
 type rig struct {
@@ -114,7 +128,8 @@ sites:
       - {preset: google-analytics, measurement_id: G-TEST123, api_secret: a-secret-of-the-test, endpoint: %s/mp/collect}
   - {domain: other.example}
 api_keys: [{name: test, key_hash: "sha256:%s", sites: [localhost]}]
-`, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, apiKeyHash())
+users: [{email: %q, password_hash: %q, role: admin}]
+`, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, apiKeyHash(), user, passwordHash())
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
