@@ -54,11 +54,26 @@ func DecodeJSON(b []byte, into any) error {
 		if name == "" {
 			name = "body"
 		}
-		bad.Add(name, "is a %s, want %s", wrong.Value, wrong.Type)
+		bad.Add(name, "is %s, want %s", jsonWord(wrong.Value), jsonWord(wrong.Type.Kind().String()))
 		return bad
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrNotJSON, err)
 	}
 	return nil
+}
+
+// jsonWord calls a value or a kind of Go type what JSON calls it.
+func jsonWord(kind string) string {
+	switch kind {
+	case "array", "slice":
+		return "a list"
+	case "object", "struct", "map":
+		return "an object"
+	case "bool":
+		return "a boolean"
+	case "string":
+		return "a string"
+	}
+	return "a number"
 }

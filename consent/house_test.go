@@ -52,7 +52,9 @@ func shop() *Site {
 	}
 }
 
-func testWords(p Purpose) (title, description string) { return "The " + string(p), "About " + string(p) }
+func testWords(p Purpose) (title, description string) {
+	return "The " + string(p), "About " + string(p)
+}
 
 func testNotice(t testing.TB, s *Site) *Notice {
 	t.Helper()

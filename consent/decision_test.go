@@ -1,0 +1,447 @@
+package consent
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// yes and no spell the maps of a choice.
+func yes(names ...string) map[string]bool { return answers(true, names) }
+func no(names ...string) map[string]bool  { return answers(false, names) }
+
+func answers(answer bool, names []string) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range names {
+		out[n] = answer
+	}
+	return out
+}
+
+func TestDecideGrants(t *testing.T) {
+	t.Parallel()
+	policy := testPolicy(t, shop())
+	ignores := shop()
+	ignores.HonourGPC = false
+	for _, tc := range []struct {
+		name     string
+		in       Choice
+		site     *Site // nil: shop
+		gpc      bool
+		purposes []string
+		services []string
+	}{
+		{"everything", Choice{Method: AcceptAll, Purposes: yes("analytics", "preference", "media", "research")}, nil, false,
+			[]string{"analytics", "media", "preference", "research"}, []string{"chat", "hotjar", "statistics"}},
+		{"left out is false", Choice{Method: Custom, Purposes: yes("media")}, nil, false, []string{"media"}, []string{"chat"}},
+		{"essential is ignored", Choice{Method: Custom, Purposes: yes("essential")}, nil, false, nil, nil},
+		{"essential false is ignored", Choice{Method: Custom, Purposes: no("essential")}, nil, false, nil, nil},
+		{"no purposes at all", Choice{Method: RejectAll}, nil, false, nil, nil},
+		{"a service denied", Choice{Method: Custom, Purposes: yes("analytics"), Services: no("hotjar")}, nil, false,
+			[]string{"analytics"}, []string{"statistics"}},
+		{"a service cannot raise its purpose", Choice{Method: Custom, Services: yes("hotjar")}, nil, false, nil, nil},
+		{"nor where the purpose is refused", Choice{Method: Custom, Purposes: no("analytics"), Services: yes("hotjar")}, nil, false, nil, nil},
+		{"an essential service may be named", Choice{Method: Custom, Services: no("stripe")}, nil, false, nil, nil},
+		{"under the signal: recipients elsewhere stay off", Choice{Method: AcceptAll, Purposes: yes("analytics", "media")}, nil, true,
+			[]string{"analytics", "media"}, []string{"statistics"}},
+		{"under the signal: switched on singly", Choice{Method: Custom, Purposes: yes("analytics", "media"), Services: yes("hotjar")}, nil, true,
+			[]string{"analytics", "media"}, []string{"hotjar", "statistics"}},
+		{"under a signal that is ignored", Choice{Method: AcceptAll, Purposes: yes("analytics")}, ignores, true,
+			[]string{"analytics"}, []string{"hotjar", "statistics"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			policy := policy
+			if tc.site != nil {
+				policy = testPolicy(t, tc.site)
+			}
+			tc.in.Notice = policy.Current.Version
+			d, err := policy.Decide(tc.in, Circumstances{Now: noon, GPC: tc.gpc, Country: "DE"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := d.Receipt
+			if diff := cmp.Diff(tc.purposes, orNil(r.GrantedPurposes())) + cmp.Diff(tc.services, orNil(r.GrantedServices())); diff != "" {
+				t.Error(diff)
+			}
+			if granted := len(tc.purposes) > 0; (d.Token != nil) != granted || (r.ConsentID != ID{}) != granted {
+				t.Errorf("token %v, consent id %s; granted: %t", d.Token, r.ConsentID, granted)
+			}
+			if d.Token != nil && d.Token.UnderGPC() != tc.gpc || r.GPC != tc.gpc {
+				t.Errorf("signal: token %t, receipt %t, want %t", d.Token.UnderGPC(), r.GPC, tc.gpc)
+			}
+			if d.Cut != nil || d.Withdrawal != nil {
+				t.Error("a first decision takes something back")
+			}
+		})
+	}
+}
+
+func orNil(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+func TestDecideRefused(t *testing.T) {
+	t.Parallel()
+	policy := testPolicy(t, shop())
+	long := strings.Repeat("x", maxWords+1)
+	for name, tc := range map[string]struct {
+		in     Choice
+		fields []string
+	}{
+		"no method":                 {Choice{Notice: "2025-07"}, []string{"method"}},
+		"unknown method":            {Choice{Method: "implied", Notice: "2025-07"}, []string{"method"}},
+		"no notice":                 {Choice{Method: Custom}, []string{"notice"}},
+		"notice too long":           {Choice{Method: Custom, Notice: long}, []string{"notice"}},
+		"language that is none":     {Choice{Method: Custom, Notice: "2025-07", Language: "<b>"}, []string{"lang"}},
+		"language too long":         {Choice{Method: Custom, Notice: "2025-07", Language: long}, []string{"lang"}},
+		"unknown purpose":           {Choice{Method: Custom, Notice: "2025-07", Purposes: yes("profiling")}, []string{"purposes.profiling"}},
+		"unknown purpose, refused":  {Choice{Method: Custom, Notice: "2025-07", Purposes: no("profiling")}, []string{"purposes.profiling"}},
+		"unknown service":           {Choice{Method: Custom, Notice: "2025-07", Services: no("spyware")}, []string{"services.spyware"}},
+		"withdraw that grants":      {Choice{Method: Withdraw, Notice: "2025-07", Purposes: yes("analytics")}, []string{"purposes.analytics"}},
+		"reject_all that grants":    {Choice{Method: RejectAll, Notice: "2025-07", Purposes: yes("media", "analytics")}, []string{"purposes.analytics", "purposes.media"}},
+		"everything at once":        {Choice{Method: "x", Purposes: yes("p"), Services: yes("s")}, []string{"method", "notice", "purposes.p", "services.s"}},
+		"withdraw, essential: fine": {Choice{Method: Withdraw, Notice: "2025-07", Purposes: yes("essential")}, nil},
+	} {
+		_, err := policy.Decide(tc.in, Circumstances{Now: noon})
+		var got []string
+		if bad := new(FieldError); errors.As(err, &bad) {
+			for _, f := range bad.Fields {
+				got = append(got, f.Name)
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v, want a *FieldError", name, err)
+		}
+		if diff := cmp.Diff(tc.fields, got); diff != "" {
+			t.Errorf("%s: fields named: %s", name, diff)
+		}
+	}
+}
+
+func TestDecideNotice(t *testing.T) {
+	t.Parallel()
+	before, now := shop(), shop()
+	now.Notice.Version = "2026-01"
+	now.Services[0].Provider = "Contentsquare"
+	policy := testPolicy(t, now, before)
+	old, current := testNotice(t, before), policy.Current
+	token := given(old, noon, []Purpose{Analytics, Preference})
+	narrow := given(old, noon, []Purpose{Analytics}, "hotjar")
+	foreign := token
+	foreign.Notice++
+	shownOld := &Shown{Notice: old.Fingerprint}
+	shownNow := &Shown{Notice: current.Fingerprint}
+	for _, tc := range []struct {
+		name  string
+		in    Choice
+		token *Token
+		shown *Shown
+		under *Notice // nil: ErrStaleNotice
+	}{
+		{"a grant under the current one", Choice{Notice: "2026-01", Purposes: yes("analytics")}, nil, nil, current},
+		{"a grant under the current one, as shown", Choice{Notice: "2026-01", Purposes: yes("analytics")}, nil, shownNow, current},
+		{"the version is right, what was shown is not", Choice{Notice: "2026-01", Purposes: yes("analytics")}, nil, shownOld, nil},
+		{"a grant under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics")}, nil, nil, nil},
+		{"a grant under one that never was", Choice{Notice: "1999", Purposes: yes("media")}, nil, nil, nil},
+		{"a refusal under an old one", Choice{Notice: "2025-07", Purposes: no("analytics")}, nil, nil, current},
+		{"a refusal under one that never was", Choice{Notice: "1999"}, nil, nil, current},
+		{"a withdrawal under an old one", Choice{Notice: "2025-07", Method: Withdraw}, &token, nil, old},
+		{"a withdrawal under one that never was", Choice{Notice: "1999", Method: Withdraw}, &token, nil, old},
+		{"lowering a purpose under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics")}, &token, nil, old},
+		{"lowering a service under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics", "preference"), Services: no("hotjar")}, &token, nil, old},
+		{"the same again under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics", "preference")}, &token, nil, old},
+		{"raising a purpose under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics", "media")}, &token, nil, nil},
+		{"raising a service under an old one", Choice{Notice: "2025-07", Purposes: yes("analytics")}, &narrow, nil, nil},
+		{"continuing under the current one", Choice{Notice: "2026-01", Purposes: yes("analytics", "media")}, &token, nil, current},
+		{"a grant with the token of a notice that nobody knows", Choice{Notice: "2025-07", Purposes: yes("analytics")}, &foreign, nil, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			if tc.in.Method == "" {
+				tc.in.Method = Custom
+			}
+			d, err := policy.Decide(tc.in, Circumstances{Now: noon.Add(time.Hour), Previous: tc.token, Shown: tc.shown})
+			if tc.under == nil {
+				if !errors.Is(err, ErrStaleNotice) {
+					t.Errorf("got %v, want ErrStaleNotice", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d.Receipt.NoticeHash != tc.under.Hash || d.Receipt.Notice != tc.under.Version {
+				t.Errorf("recorded under notice %s, want %s", d.Receipt.Notice, tc.under.Version)
+			}
+		})
+	}
+}
+
+// A visitor can always withdraw everything, also with a token whose notice
+// this server has forgotten.
+func TestWithdrawUnderForgottenNotice(t *testing.T) {
+	t.Parallel()
+	policy := testPolicy(t, shop())
+	token := given(policy.Current, noon, []Purpose{Analytics})
+	token.Notice++
+	d, err := policy.Decide(Choice{Method: Withdraw, Notice: policy.Current.Version}, Circumstances{Now: noon, Previous: &token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Cut == nil || d.Cut.All != Forever || d.Withdrawal == nil || d.Withdrawal.Events != Anonymise {
+		t.Errorf("cut %+v, withdrawal %+v", d.Cut, d.Withdrawal)
+	}
+}
+
+func TestLedgerContinuesConsent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.decide(t, AcceptAll, "", Analytics, Preference)
+	h.clock.Add(time.Hour)
+	second := h.decide(t, Custom, first.Signed, Preference)
+	if got, want := second.Receipt.ConsentID, first.Receipt.ConsentID; got != want {
+		t.Errorf("consent id %s, want %s continued", got, want)
+	}
+	if second.Receipt.ReceiptID == first.Receipt.ReceiptID {
+		t.Error("the receipt id is not new")
+	}
+	w := h.journal.last(t).Withdrawal
+	if w == nil || w.Events != Anonymise || w.ReceiptID != second.Receipt.ReceiptID {
+		t.Errorf("withdrawal %+v", w)
+	}
+	earlier, later := h.token(t, first.Signed), h.token(t, second.Signed)
+	for _, tc := range []struct {
+		token Token
+		use   Use
+		want  Reason
+	}{
+		{earlier, StatisticsUse, Withdrawn}, {later, StatisticsUse, NoConsent},
+		{earlier, Use{Purpose: Preference}, Live}, {later, Use{Purpose: Preference}, Live},
+	} {
+		if got := h.Live(h.policy, tc.token, tc.use); got != tc.want {
+			t.Errorf("token of %d, %v: %s, want %s", tc.token.Issued, tc.use, verdict(got), verdict(tc.want))
+		}
+	}
+
+	third := h.decide(t, Custom, second.Signed, Analytics, Preference)
+	if got := h.Live(h.policy, earlier, StatisticsUse); got != Withdrawn {
+		t.Errorf("granted again: the first token is %s, want withdrawn for ever", verdict(got))
+	}
+	if h.clock.Add(time.Second); h.Live(h.policy, h.token(t, third.Signed), StatisticsUse) != Live {
+		t.Error("granted again: the new token is not live")
+	}
+}
+
+func TestLedgerWithdrawal(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	grant := h.decide(t, AcceptAll, "", Analytics)
+	h.clock.Add(time.Minute)
+	gone := h.decide(t, Withdraw, grant.Signed)
+	if gone.Signed != "" || gone.Token != nil {
+		t.Error("a withdrawal hands out a token")
+	}
+	if gone.Receipt.ConsentID != grant.Receipt.ConsentID {
+		t.Error("the withdrawal's receipt does not name the consent")
+	}
+	token := h.token(t, grant.Signed)
+	if got := h.Live(h.policy, token, StatisticsUse); got != Withdrawn {
+		t.Errorf("after the withdrawal: %s", verdict(got))
+	}
+	again := h.decide(t, AcceptAll, grant.Signed, Analytics)
+	if again.Receipt.ConsentID == grant.Receipt.ConsentID {
+		t.Error("a grant after a withdrawal continues the withdrawn consent")
+	}
+	if got := h.Live(h.policy, token, StatisticsUse); got != Withdrawn {
+		t.Errorf("granted anew: the old token is %s", verdict(got))
+	}
+	if got := h.Live(h.policy, h.token(t, again.Signed), StatisticsUse); got != Live {
+		t.Errorf("granted anew: the new token is %s", verdict(got))
+	}
+}
+
+func TestLedgerRefusalLeavesNoID(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.decide(t, RejectAll, "")
+	c := h.journal.last(t)
+	if g.Signed != "" || (g.Receipt.ConsentID != ID{}) || c.Withdrawal != nil {
+		t.Errorf("token %q, consent id %s, withdrawal %v; want none", g.Signed, g.Receipt.ConsentID, c.Withdrawal)
+	}
+	if c.Receipt == nil || c.Receipt.N != 1 || c.Receipt.Method != RejectAll {
+		t.Errorf("the ledger holds %+v, want the refusal", c.Receipt)
+	}
+	body, err := c.Receipt.Canonical()
+	if err != nil || strings.Contains(string(body), "consent_id") {
+		t.Errorf("%s, %v: want no consent id at all", body, err)
+	}
+}
+
+func TestLedgerIssueTimes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.decide(t, AcceptAll, "", Analytics)
+	last := g.Token.Issued
+	for range int(maxAhead / time.Second) {
+		g = h.decide(t, Custom, g.Signed, Analytics)
+		if g.Token.Issued <= last {
+			t.Fatalf("issued at %d after %d: want later", g.Token.Issued, last)
+		}
+		last = g.Token.Issued
+	}
+	in := Choice{Method: Custom, Notice: "2025-07", Purposes: yes("analytics")}
+	if _, err := h.Ledger.Decide(t.Context(), h.policy, in, g.Signed, false, ""); !errors.Is(err, ErrTooMany) {
+		t.Errorf("more than %s ahead of the clock: %v, want ErrTooMany", maxAhead, err)
+	}
+	gone := h.decide(t, Withdraw, g.Signed)
+	if gone.Cut.All != Forever {
+		t.Error("a withdrawal is too many")
+	}
+}
+
+// A token that is not the newest of its consent still gets an issue time later
+// than the newest one, or what it lowers would not cut that one.
+func TestLedgerOlderTokenDecides(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.decide(t, AcceptAll, "", Analytics, Preference)
+	second := h.decide(t, Custom, first.Signed, Analytics, Preference)
+	third := h.decide(t, Custom, first.Signed, Preference)
+	if third.Token.Issued <= second.Token.Issued {
+		t.Errorf("issued at %d, want later than %d", third.Token.Issued, second.Token.Issued)
+	}
+	h.clock.Add(time.Minute)
+	if got := h.Live(h.policy, h.token(t, second.Signed), StatisticsUse); got != Withdrawn {
+		t.Errorf("the newest token's analytics: %s, want withdrawn", verdict(got))
+	}
+	if w := h.journal.last(t).Withdrawal; w.Events != Anonymise {
+		t.Errorf("collected events: %q, want anonymised", w.Events)
+	}
+}
+
+func TestLedgerDiskFails(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.decide(t, AcceptAll, "", Analytics)
+	h.clock.Add(time.Minute)
+	h.journal.err = ErrUnavailable
+	_, err := h.Ledger.Decide(t.Context(), h.policy, Choice{Method: Withdraw, Notice: "2025-07"}, g.Signed, false, "")
+	if !errors.Is(err, ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	if got := h.Live(h.policy, h.token(t, g.Signed), StatisticsUse); got != Withdrawn {
+		t.Errorf("a withdrawal that could not be kept: %s, want in force", verdict(got))
+	}
+	h.journal.err = nil
+	h.journal.commitments = nil
+	grant := Choice{Method: AcceptAll, Notice: "2025-07", Purposes: yes("analytics")}
+	h.journal.err = ErrUnavailable
+	if g, err := h.Ledger.Decide(t.Context(), h.policy, grant, "", false, ""); err == nil || g.Signed != "" {
+		t.Errorf("a grant that could not be kept: token %q, %v", g.Signed, err)
+	}
+}
+
+func TestLedgerShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	shown := Shown{Notice: h.policy.Current.Fingerprint, Content: [16]byte{0xab}, Language: "de", Variant: "box"}
+	in := Choice{Method: AcceptAll, Notice: "2025-07", Language: "en", Purposes: yes("analytics"), Shown: h.Keys.SignShown(shown, "example.com")}
+	g, err := h.Ledger.Decide(t.Context(), h.policy, in, "", false, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := g.Receipt
+	if r.ShownHash != "ab000000000000000000000000000000" || r.Language != "de" || r.Variant != "box" {
+		t.Errorf("receipt says %s, %s, %s", r.ShownHash, r.Language, r.Variant)
+	}
+	in.Shown = in.Shown[:len(in.Shown)-2]
+	if _, err := h.Ledger.Decide(t.Context(), h.policy, in, "", false, ""); !errors.As(err, new(*FieldError)) {
+		t.Errorf("a forged shown: %v, want a *FieldError", err)
+	}
+}
+
+func TestLedgerCounts(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.decide(t, Custom, "", Analytics, Media)
+	at := Count{Site: "example.com", Hour: noon, Notice: "2025-07", Country: "DE", N: 1}
+	var want []Count
+	for _, key := range [][2]string{{"decision", "custom"}, {"grant", "analytics"}, {"grant", "media"}} {
+		c := at
+		c.Kind, c.Key = CountKind(key[0]), key[1]
+		want = append(want, c)
+	}
+	if diff := cmp.Diff(want, h.journal.last(t).Counts); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAuthenticate(t *testing.T) {
+	t.Parallel()
+	other := shop()
+	other.Domain = "example.org"
+	h := newHouse(t, shop(), other)
+	g := h.decide(t, AcceptAll, "", Analytics)
+	for name, tc := range map[string]struct {
+		raw    string
+		policy *Policy
+		want   Reason
+	}{
+		"its own":         {g.Signed, h.policy, Live},
+		"none":            {"", h.policy, NoConsent},
+		"of another site": {h.Keys.Sign(*g.Token, "example.org"), h.policy, WrongSite},
+		"of nobody here":  {testKeys(t, 9).Sign(*g.Token, "example.com"), h.policy, BadToken},
+		"unreadable":      {"hello", h.policy, BadToken},
+	} {
+		token, got := h.Authenticate(tc.raw, tc.policy)
+		if got != tc.want || (got == Live) != (token == *g.Token) {
+			t.Errorf("%s: %s, want %s", name, verdict(got), verdict(tc.want))
+		}
+	}
+}
+
+func TestDecisionAfterExpiry(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	first := h.decide(t, AcceptAll, "", Analytics)
+	h.clock.Add(h.policy.Site.Lifetime())
+	second := h.decide(t, AcceptAll, first.Signed, Analytics)
+	if second.Receipt.ConsentID == first.Receipt.ConsentID {
+		t.Error("an expired consent is continued")
+	}
+}
+
+func TestCutMerge(t *testing.T) {
+	t.Parallel()
+	a := &Cut{Latest: 5, All: 3, Expires: 9, Purposes: map[Purpose]uint32{Analytics: 5}}
+	b := &Cut{Latest: 4, Expires: 11, Purposes: map[Purpose]uint32{Analytics: 2, Media: 4}, Services: map[string]uint32{"chat": 4}}
+	before := maps.Clone(a.Purposes)
+	want := &Cut{Latest: 5, All: 3, Expires: 11, Purposes: map[Purpose]uint32{Analytics: 5, Media: 4}, Services: map[string]uint32{"chat": 4}}
+	for _, got := range []*Cut{a.merge(b), b.merge(a)} {
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	if !maps.Equal(before, a.Purposes) {
+		t.Error("merging changes a cut that others may be reading")
+	}
+	if a.merge(nil) != a || (*Cut)(nil).merge(a) != a {
+		t.Error("the nil cut adds something")
+	}
+}
+
+func TestMethodsAreTheContract(t *testing.T) {
+	t.Parallel()
+	want := []Method{"accept_all", "reject_all", "custom", "withdraw", "gpc", "form", "once", "api"}
+	if !slices.Equal(Methods, want) {
+		t.Errorf("got %v, want %v", Methods, want)
+	}
+}
