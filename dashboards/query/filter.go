@@ -59,16 +59,24 @@ func (f Filter) Empty() bool { return f.Op == "" }
 
 func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" || f.Op == "not" }
 
-// All returns the filter that every one of filters has to agree with.
+// All returns the filter that is true where every one of filters is.
 func All(filters ...Filter) Filter {
-	filters = slices.DeleteFunc(filters, Filter.Empty)
-	switch len(filters) {
+	var parts []Filter
+	for _, f := range filters {
+		switch {
+		case f.Op == "and":
+			parts = append(parts, f.Parts...)
+		case !f.Empty():
+			parts = append(parts, f)
+		}
+	}
+	switch len(parts) {
 	case 0:
 		return Filter{}
 	case 1:
-		return filters[0]
+		return parts[0]
 	}
-	return Filter{Op: "and", Parts: filters}
+	return Filter{Op: "and", Parts: parts}
 }
 
 // Compare returns the comparison of a dimension with values. Errors:
