@@ -21,6 +21,14 @@
 // 0.1–0.2 ms. One more is kept open from start to end, for closing the last
 // one would shut the engine down.
 //
+// To leave is to close that last session, which stops merges and the tables
+// within milliseconds, and to end the process, which in Go runs none of C++'s
+// exit handlers. chdb_shutdown, which would join every thread first, is not
+// called: from the first MergeTree table on, libchdb 26.7 has a thread that it
+// cannot join, and says so each time. Nor is a merge waited for that takes
+// longer than a second. Nothing is lost by either: an INSERT was fsynced before
+// it was answered, and a mutation goes on at the next start.
+//
 // Answers are held in the engine's memory until they are complete. A query
 // then fails before its first byte or not at all, and answers are small here:
 // whoever reads a table in full pages through it.

@@ -6,3 +6,6 @@ var (
 	LockDir = lockDir
 	Command = exec.Command
 )
+
+// ChildVariable marks a process that is an engine.
+const ChildVariable = childVariable

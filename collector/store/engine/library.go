@@ -14,8 +14,6 @@ import (
 type library struct {
 	connect     func(argc int32, argv unsafe.Pointer) unsafe.Pointer
 	closeConn   func(conn unsafe.Pointer)
-	shutdown    func() int32
-	version     func() string
 	signals     func(enabled int32)
 	query       func(conn, query unsafe.Pointer, queryLen uintptr, format unsafe.Pointer, formatLen uintptr, names, nameLens, values, valueLens unsafe.Pointer, n uintptr) unsafe.Pointer
 	buffer      func(result unsafe.Pointer) unsafe.Pointer
@@ -42,8 +40,6 @@ func load(path string) (l *library, err error) {
 	for name, into := range map[string]any{
 		"chdb_connect":                     &l.connect,
 		"chdb_close_conn":                  &l.closeConn,
-		"chdb_shutdown":                    &l.shutdown,
-		"chdb_version":                     &l.version,
 		"chdb_set_signal_handlers_enabled": &l.signals,
 		"chdb_query_with_params_n":         &l.query,
 		"chdb_result_buffer":               &l.buffer,

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -23,14 +24,15 @@ type Options struct {
 // DefaultMaxMemory is the limit of an engine that is not told one.
 const DefaultMaxMemory = 1 << 30
 
-// drain is how long running statements may take once the engine was told to
-// leave.
-const drain = 5 * time.Second
+// drain is how long running statements and merges may take once the engine was
+// told to leave. Whoever asked is gone or going, so it is short.
+const drain = time.Second
 
 // Serve runs the engine until ctx is done: it takes the lock of the directory,
 // loads libchdb, and answers ClickHouse's HTTP interface on the socket. ready
-// is called once it accepts connections. A process can do this once.
-func Serve(ctx context.Context, o Options, ready func()) (err error) {
+// is called once it accepts connections. A process can do this once, and has to
+// end when Serve returns: see # Why.
+func Serve(ctx context.Context, o Options, ready func()) error {
 	if o.Socket == "" {
 		o.Socket = SocketPath(o.Dir)
 	}
@@ -44,7 +46,9 @@ func Serve(ctx context.Context, o Options, ready func()) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
+	// Nobody lets go of the lock but the end of the process: threads of the
+	// engine may run until then.
+	defer runtime.KeepAlive(lock)
 	lib, err := load(o.Library)
 	if err != nil {
 		return err
@@ -74,12 +78,22 @@ func Serve(ctx context.Context, o Options, ready func()) (err error) {
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	if err := server.Shutdown(stop); err != nil {
-		return fmt.Errorf("statements were still running when the engine left: %w", err)
-	}
-	root.close()
-	if lib.shutdown() != 0 {
-		return errors.New("the engine did not stop all of its threads")
+	left := make(chan error, 1)
+	go func() {
+		err := server.Shutdown(stop)
+		if err == nil {
+			root.close()
+		}
+		left <- err
+	}()
+	select {
+	case err := <-left:
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("close the engine's socket: %w", err)
+		}
+	case <-stop.Done():
+		// A merge ends with the block that it is at, and an ALTER that waits
+		// for its mutation not before. Both go on at the next start.
 	}
 	return nil
 }
