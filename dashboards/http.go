@@ -134,8 +134,8 @@ func (h *Handler) render(c echo.Context, status int, name string, data any) erro
 const maxQueryBytes = 64 << 10
 
 // PostQuery answers a statistics query (query.Request as JSON, at most 64 KiB)
-// with a query.Response. Errors: *consent.FieldError, ErrUnknownSite and those
-// of consent.ReadJSON and Options.MayQuery.
+// with a query.Response. Errors: *consent.FieldError, ErrUnknownSite,
+// query.ErrUnavailable and those of consent.ReadJSON and Options.MayQuery.
 func (h *Handler) PostQuery(c echo.Context) error {
 	var in query.Request
 	if err := consent.ReadJSON(c.Request(), maxQueryBytes, &in); err != nil {

@@ -65,6 +65,7 @@ type Table struct {
 	Lines              []Line
 	More               string // address of the whole list, "" where this is it
 	Total              string // lines of the whole list
+	Cut                bool   // there are more lines than even the whole list shows
 	Empty              string // said where there are none
 	Failed             bool   // the query failed; nothing else is filled in
 }
@@ -102,7 +103,10 @@ func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error)
 		return t, err
 	}
 	t.Total = thousands(float64(result.Total))
-	if len(result.Rows) < result.Total && v.Panel == "" {
+	switch cut := len(result.Rows) < result.Total; {
+	case cut && v.Panel != "":
+		t.Cut = true
+	case cut:
 		alone := v
 		alone.Panel = p.key
 		t.More = alone.Path()

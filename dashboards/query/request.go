@@ -70,7 +70,7 @@ const (
 )
 
 // Answer answers a request about a site at the moment now. Errors:
-// *consent.FieldError, with every complaint, or what the database says.
+// *consent.FieldError, with every complaint; ErrUnavailable.
 func Answer(ctx context.Context, db Querier, r Request, site *consent.Site, now time.Time) (Response, error) {
 	q, err := r.query(site)
 	if err != nil {

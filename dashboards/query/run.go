@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -28,7 +29,7 @@ type Result struct {
 	Total int // rows of all pages
 }
 
-// Run answers q.
+// Run answers q. Errors: ErrUnavailable.
 func Run(ctx context.Context, db Querier, q Query) (Result, error) {
 	text, args := q.compile()
 	var out Result
@@ -93,11 +94,33 @@ func FirstEvent(ctx context.Context, db Querier, site string, test bool) (time.T
 	return first, nil
 }
 
-// each runs a query and calls fn for every row of its answer.
+// ErrUnavailable means that there is no answer now: ClickHouse cannot be
+// reached, or gives the question no more time or memory.
+var ErrUnavailable = errors.New("statistics cannot be read now")
+
+// Codes of ClickHouse's exceptions that say so.
+const (
+	timeoutExceeded     = 159
+	tooManyQueries      = 202
+	memoryLimitExceeded = 241
+)
+
+// unavailable marks an error of the driver as ErrUnavailable where it is not
+// the question that is wrong.
+func unavailable(err error) error {
+	var e *clickhouse.Exception
+	if errors.As(err, &e) && e.Code != timeoutExceeded && e.Code != tooManyQueries && e.Code != memoryLimitExceeded {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}
+
+// each runs a query and calls fn for every row of its answer. Errors:
+// ErrUnavailable.
 func each(ctx context.Context, db Querier, text string, args []any, fn func(driver.Rows) error) error {
 	rows, err := db.Query(ctx, text, args...)
 	if err != nil {
-		return err
+		return unavailable(err)
 	}
 	for rows.Next() {
 		if err := fn(rows); err != nil {
@@ -107,7 +130,7 @@ func each(ctx context.Context, db Querier, text string, args []any, fn func(driv
 	}
 	if err := rows.Err(); err != nil {
 		_ = rows.Close()
-		return err
+		return unavailable(err)
 	}
 	return rows.Close()
 }
