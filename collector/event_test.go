@@ -76,6 +76,10 @@ func FuzzDecodeEvent(f *testing.F) {
 		if !bytes.Equal(again.appendTo(nil), first) {
 			t.Errorf("%x changed on the second way", b)
 		}
+		head, err := DecodeEventHead(first)
+		if err != nil || head.Site != e.Site || head.Token != e.Token || !head.Time.Equal(e.Time) || head.Test != e.Test || head.NoForward != e.NoForward {
+			t.Errorf("head of %x is %+v, %v", b, head, err)
+		}
 	})
 }
 

@@ -215,13 +215,14 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 	if r.Kind != spool.KindEvent {
 		return nil
 	}
+	head, err := collector.DecodeEventHead(r.Data)
+	if err == nil && (head.Site != s.o.Policy.Site.Domain || head.Test || !s.meant(&head)) {
+		return nil
+	}
 	ev, err := collector.DecodeEvent(r.Data)
 	if err != nil {
 		s.count(func(t *Stats) { t.Unreadable++ })
 		s.log.Error("event record cannot be read", "seq", r.Seq, "err", err)
-		return nil
-	}
-	if ev.Site != s.o.Policy.Site.Domain || ev.Test || !s.meant(&ev) {
 		return nil
 	}
 	s.mu.Lock()
@@ -229,6 +230,7 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 	if s.settled[key{ev.ID, ev.Token.Receipt}] {
 		return nil
 	}
+	ev.Seq = r.Seq
 	return &ev
 }
 
