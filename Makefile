@@ -54,7 +54,7 @@ test-go: deps geo chromium
 
 check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
 	$(call say,gofmt)
-	@out="$$(gofmt -l $$($(GO) list -f '{{.Dir}}' ./...))"; test -z "$$out" || { echo "not formatted; run gofmt -w on:"; echo "$$out"; exit 1; }
+	@out="$$(find . -name '*.go' -not -path './node_modules/*' -exec gofmt -l {} +)"; test -z "$$out" || { echo "not formatted; run gofmt -w on:"; echo "$$out"; exit 1; }
 	$(call say,go vet)
 	@$(GO) vet ./...
 	$(call say,golangci-lint)

@@ -2,8 +2,6 @@ package spool
 
 import (
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"hash/crc32"
 )
 
@@ -46,8 +44,6 @@ const (
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-var errBadFrame = errors.New("bad frame")
 
 // frame is one that was found valid.
 type frame struct {
@@ -109,22 +105,23 @@ func frameSize(b []byte) (int64, bool) {
 	return frameHead + (int64(payload)+frameAlign-1)/frameAlign*frameAlign, true
 }
 
-// parseFrame checks the frame that b begins with. The payload is part of b.
-// The salt is left for the caller to compare.
-func parseFrame(b []byte) (frame, error) {
+// parseFrame returns the frame that b begins with; anything but a whole and
+// valid one is none. The payload is part of b. The salt is left for the caller
+// to compare.
+func parseFrame(b []byte) (f frame, ok bool) {
 	if len(b) < frameHead {
-		return frame{}, fmt.Errorf("%w: %d bytes", errBadFrame, len(b))
+		return frame{}, false
 	}
 	size, ok := frameSize(b)
 	if !ok || size > int64(len(b)) {
-		return frame{}, fmt.Errorf("%w: head", errBadFrame)
+		return frame{}, false
 	}
 	b = b[:size]
 	be := binary.BigEndian
 	if frameSum(b) != be.Uint32(b[12:]) {
-		return frame{}, fmt.Errorf("%w: checksum", errBadFrame)
+		return frame{}, false
 	}
-	f := frame{
+	f = frame{
 		first:   be.Uint64(b[16:]),
 		count:   be.Uint32(b[8:]),
 		payload: b[frameHead : frameHead+be.Uint32(b[4:])],
@@ -132,37 +129,28 @@ func parseFrame(b []byte) (frame, error) {
 		salt:    be.Uint64(b[24:]),
 	}
 	if f.next() < f.first {
-		return frame{}, fmt.Errorf("%w: seq", errBadFrame)
+		return frame{}, false
 	}
 	if f.footer() {
-		if len(f.payload) != 8 {
-			return frame{}, fmt.Errorf("%w: footer", errBadFrame)
-		}
-		return f, nil
+		return f, len(f.payload) == 8
 	}
-	return f, checkRecords(f.payload, f.count)
+	return f, holdsRecords(f.payload, f.count)
 }
 
-// checkRecords makes sure that the payload is exactly count records, so that
+// holdsRecords says whether the payload is exactly count records, so that
 // nobody has to check again while taking them out.
-func checkRecords(payload []byte, count uint32) error {
+func holdsRecords(payload []byte, count uint32) bool {
 	for ; count > 0; count-- {
-		if len(payload) < recordHead {
-			return fmt.Errorf("%w: record head", errBadFrame)
-		}
-		if payload[5] != 0 || payload[6] != 0 || payload[7] != 0 {
-			return fmt.Errorf("%w: record flags", errBadFrame)
+		if len(payload) < recordHead || payload[5] != 0 || payload[6] != 0 || payload[7] != 0 {
+			return false
 		}
 		n := uint64(binary.BigEndian.Uint32(payload))
 		if n > uint64(len(payload)-recordHead) {
-			return fmt.Errorf("%w: record length", errBadFrame)
+			return false
 		}
 		payload = payload[recordHead+n:]
 	}
-	if len(payload) != 0 {
-		return fmt.Errorf("%w: bytes behind the last record", errBadFrame)
-	}
-	return nil
+	return len(payload) == 0
 }
 
 // takeRecord takes the first record off a checked payload.

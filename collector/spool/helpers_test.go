@@ -127,8 +127,8 @@ func frameOffsets(t testing.TB, b []byte) []int {
 	t.Helper()
 	var offs []int
 	for off := segmentHead; off+frameHead <= len(b); {
-		f, err := parseFrame(b[off:])
-		if err != nil {
+		f, ok := parseFrame(b[off:])
+		if !ok {
 			break
 		}
 		offs = append(offs, off)

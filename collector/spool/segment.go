@@ -203,11 +203,8 @@ func (sc *scanner) frameAt(w *window, off int64) (frame, bool, error) {
 	if b, err = w.bytes(off, size, sc.limit); err != nil {
 		return frame{}, false, err
 	}
-	f, err := parseFrame(b)
-	if err != nil || f.first < sc.expect {
-		return frame{}, false, nil
-	}
-	return f, true, nil
+	f, ok := parseFrame(b)
+	return f, ok && f.first >= sc.expect, nil
 }
 
 // resync looks behind an invalid frame for a valid one. Without one, found is
