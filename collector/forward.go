@@ -23,6 +23,7 @@ const (
 type Forward struct {
 	Site        string       `json:"site"`
 	EventID     string       `json:"event_id"`
+	EventSeq    uint64       `json:"event_seq"` // of the event's record in the same spool
 	ReceiptID   consent.ID   `json:"receipt_id"`
 	Destination string       `json:"destination"` // service name: "google-analytics"
 	State       ForwardState `json:"state"`

@@ -275,7 +275,7 @@ func (t *shipment) where(match func(*collector.Event) bool) []*collector.Event {
 func (t *shipment) end(events []*collector.Event, state collector.ForwardState, reason string) {
 	for _, ev := range events {
 		t.done = append(t.done, collector.Forward{
-			Site: ev.Site, EventID: ev.ID, ReceiptID: ev.Token.Receipt, Destination: t.o.Service,
+			Site: ev.Site, EventID: ev.ID, EventSeq: ev.Seq, ReceiptID: ev.Token.Receipt, Destination: t.o.Service,
 			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(),
 		})
 	}

@@ -64,9 +64,9 @@ func TestAcknowledged(t *testing.T) {
 		}
 		sum := sha256.Sum256(hits[0].Body)
 		want := []collector.Forward{}
-		for _, id := range []string{"a", "b"} {
+		for i, id := range []string{"a", "b"} {
 			want = append(want, collector.Forward{
-				Site: "example.com", EventID: id, ReceiptID: one.Receipt, Destination: "google-analytics",
+				Site: "example.com", EventID: id, EventSeq: uint64(i + 1), ReceiptID: one.Receipt, Destination: "google-analytics",
 				State: collector.Acknowledged, Attempts: 1, PayloadHash: hex.EncodeToString(sum[:]), Time: time.Now().UTC(),
 			})
 		}

@@ -175,6 +175,7 @@ func newReceiptRow(r *consent.Receipt, body []byte, at origin, keep Retention) *
 type forwardRow struct {
 	Site        string    `ch:"site"`
 	EventID     string    `ch:"event_id"`
+	EventSeq    uint64    `ch:"event_seq"`
 	ReceiptID   uuid.UUID `ch:"receipt_id"`
 	Destination string    `ch:"destination"`
 	State       string    `ch:"state"`
@@ -188,7 +189,7 @@ type forwardRow struct {
 func newForwardRow(f *collector.Forward, at origin, keep Retention) *forwardRow {
 	at.KeepUntil = keepUntil(f.Time, keep.Forwards)
 	return &forwardRow{
-		Site: f.Site, EventID: f.EventID, ReceiptID: f.ReceiptID, Destination: f.Destination,
+		Site: f.Site, EventID: f.EventID, EventSeq: f.EventSeq, ReceiptID: f.ReceiptID, Destination: f.Destination,
 		State: string(f.State), Reason: f.Reason, Attempts: uint32(max(f.Attempts, 0)), PayloadHash: f.PayloadHash, Time: f.Time, origin: at,
 	}
 }
