@@ -95,6 +95,9 @@ func (p *choicesPage) Intro() string {
 	return strings.ReplaceAll(p.T("choices.intro"), "{controller}", p.Controller.Name)
 }
 
+// Stands reports whether anything is granted.
+func (p *choicesPage) Stands() bool { return !p.Given.IsZero() }
+
 // GivenText says since when the grant stands.
 func (p *choicesPage) GivenText() string {
 	return strings.ReplaceAll(p.T("since"), "{date}", p.Given.Format(time.DateOnly))
@@ -162,6 +165,10 @@ func regionsOf(lang string) func(code string) string {
 
 // lines puts receipts into rows, newest first.
 func (p *choicesPage) lines(receipts []json.RawMessage) error {
+	titles := map[string]string{}
+	for _, purpose := range p.Purposes {
+		titles[string(purpose.Name)] = purpose.Title
+	}
 	for _, body := range slices.Backward(receipts) {
 		r, err := DecodeReceipt(body)
 		if err != nil {
@@ -169,7 +176,7 @@ func (p *choicesPage) lines(receipts []json.RawMessage) error {
 		}
 		var granted []string
 		for _, name := range r.GrantedPurposes() {
-			granted = append(granted, cmp.Or(p.words[titleText(Purpose(name))], name))
+			granted = append(granted, cmp.Or(titles[name], name))
 		}
 		p.Receipts = append(p.Receipts, receiptLine{
 			Stamp: r.Time.Format(time.RFC3339), When: r.Time.Format("2006-01-02 15:04 UTC"),

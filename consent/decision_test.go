@@ -298,7 +298,7 @@ func TestLedgerIssueTimes(t *testing.T) {
 		last = g.Token.Issued
 	}
 	in := Choice{Method: Custom, Notice: "2025-07", Purposes: yes("analytics")}
-	if _, err := h.Ledger.Decide(t.Context(), h.policy, in, g.Signed, false, ""); !errors.Is(err, ErrTooMany) {
+	if _, err := h.Decide(t.Context(), h.policy, in, g.Signed, false, ""); !errors.Is(err, ErrTooMany) {
 		t.Errorf("more than %s ahead of the clock: %v, want ErrTooMany", maxAhead, err)
 	}
 	gone := h.decide(t, Withdraw, g.Signed)
@@ -333,7 +333,7 @@ func TestLedgerDiskFails(t *testing.T) {
 	g := h.decide(t, AcceptAll, "", Analytics)
 	h.clock.Add(time.Minute)
 	h.journal.err = ErrUnavailable
-	_, err := h.Ledger.Decide(t.Context(), h.policy, Choice{Method: Withdraw, Notice: "2025-07"}, g.Signed, false, "")
+	_, err := h.Decide(t.Context(), h.policy, Choice{Method: Withdraw, Notice: "2025-07"}, g.Signed, false, "")
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
@@ -344,7 +344,7 @@ func TestLedgerDiskFails(t *testing.T) {
 	h.journal.commitments = nil
 	grant := Choice{Method: AcceptAll, Notice: "2025-07", Purposes: yes("analytics")}
 	h.journal.err = ErrUnavailable
-	if g, err := h.Ledger.Decide(t.Context(), h.policy, grant, "", false, ""); err == nil || g.Signed != "" {
+	if g, err := h.Decide(t.Context(), h.policy, grant, "", false, ""); err == nil || g.Signed != "" {
 		t.Errorf("a grant that could not be kept: token %q, %v", g.Signed, err)
 	}
 }
@@ -354,7 +354,7 @@ func TestLedgerShown(t *testing.T) {
 	h := newHouse(t)
 	shown := Shown{Notice: h.policy.Current.Fingerprint, Content: [16]byte{0xab}, Language: "de", Variant: "box"}
 	in := Choice{Method: AcceptAll, Notice: "2025-07", Language: "en", Purposes: yes("analytics"), Shown: h.Keys.SignShown(shown, "example.com")}
-	g, err := h.Ledger.Decide(t.Context(), h.policy, in, "", false, "")
+	g, err := h.Decide(t.Context(), h.policy, in, "", false, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestLedgerShown(t *testing.T) {
 		t.Errorf("receipt says %s, %s, %s", r.ShownHash, r.Language, r.Variant)
 	}
 	in.Shown = in.Shown[:len(in.Shown)-2]
-	if _, err := h.Ledger.Decide(t.Context(), h.policy, in, "", false, ""); !errors.As(err, new(*FieldError)) {
+	if _, err := h.Decide(t.Context(), h.policy, in, "", false, ""); !errors.As(err, new(*FieldError)) {
 		t.Errorf("a forged shown: %v, want a *FieldError", err)
 	}
 }

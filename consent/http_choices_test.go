@@ -58,7 +58,7 @@ func TestChoicesRoundTrip(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Example GmbH", "mailto:privacy@example.com", "https://example.com/privacy", "Hotjar Ltd", "Malta", "EU-US Data Privacy Framework",
-		"_hj*", "sl_choice", "__stripe_mid", "Nothing is held about this browser", `name="notice" value="2025-07"`,
+		"You have not agreed to anything.", "_hj*", "sl_choice", "__stripe_mid", "Nothing is held about this browser", `name="notice" value="2025-07"`,
 		">Accept all<", ">Reject all<", ">Save<",
 	} {
 		if !strings.Contains(page, want) {
@@ -81,7 +81,7 @@ func TestChoicesRoundTrip(t *testing.T) {
 	if diff := cmp.Diff([]string{"-service=statistics", "+service=hotjar", "+purpose=preference", "-service=chat", "-purpose=research"}, boxes(page)); diff != "" {
 		t.Errorf("after the choice: %s", diff)
 	}
-	for _, want := range []string{"Your choice is saved.", "Saved on this page", r.ReceiptID.String(), "2026-11-23 12:00 UTC", `href="me?site=example.com"`} {
+	for _, want := range []string{"Your choice is saved.", "Your choice of 2026-11-23 stands", "Saved on this page", r.ReceiptID.String(), "2026-11-23 12:00 UTC", `href="me?site=example.com"`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("after the choice the page does not say %q", want)
 		}

@@ -301,11 +301,11 @@ func TestPostPreferences(t *testing.T) {
 	set := func(body string, headers ...string) *httptest.ResponseRecorder {
 		return d.send(d.handler.PostPreferences, "POST", "/_s/p", `{"site":"example.com","set":`+body+`}`, headers...)
 	}
-	w := set(`{"theme":"dark; <b>","columns":3,"sound":false,"größe":"x"}`)
+	set(`{"theme":"dark; <b>","columns":3,"sound":false,"größe":"x"}`)
 	if !errors.As(d.error, new(*FieldError)) {
 		t.Fatalf("a name with umlauts: %v", d.error)
 	}
-	w = set(`{"theme":"dark; <b> ü","columns":3,"sound":false}`)
+	w := set(`{"theme":"dark; <b> ü","columns":3,"sound":false}`)
 	if d.error != nil || w.Code != http.StatusNoContent {
 		t.Fatalf("%d, %v", w.Code, d.error)
 	}
