@@ -14,7 +14,7 @@ import (
 
 // child runs the engine as its supervisor would. leave ends it that way and
 // returns how it ended, and after how long.
-func child(t *testing.T, dir string) (leave func() (error, time.Duration)) {
+func child(t *testing.T, dir string) (leave func() (time.Duration, error)) {
 	t.Helper()
 	cmd := engine.Command(os.Args[0], "engine", "--library="+library(t), "--dir="+dir)
 	cmd.Env = append(os.Environ(), engine.ChildVariable+"=1")
@@ -34,9 +34,10 @@ func child(t *testing.T, dir string) (leave func() (error, time.Duration)) {
 	if _, err := io.ReadFull(stdout, line); err != nil {
 		t.Fatalf("the engine did not get ready: %v, %v", err, cmd.Wait())
 	}
-	return func() (error, time.Duration) {
+	return func() (time.Duration, error) {
 		began := time.Now()
-		return errors.Join(stdin.Close(), cmd.Wait()), time.Since(began)
+		err := errors.Join(stdin.Close(), cmd.Wait())
+		return time.Since(began), err
 	}
 }
 
@@ -72,14 +73,14 @@ func TestLeavesInOrder(t *testing.T) {
 			exec(t, conn, "TRUNCATE TABLE t")
 			exec(t, conn, "INSERT INTO t SELECT number, 0 FROM numbers("+fmt.Sprint(rows)+")")
 			during(t, func(ctx context.Context, s string) error { return conn.Exec(ctx, s) })
-			if err, took := leave(); err != nil || took > 2*time.Second {
+			if took, err := leave(); err != nil || took > 2*time.Second {
 				t.Errorf("left with %v after %s, want status 0 within 2 s", err, took)
 			}
 			leave = child(t, dir)
 			if got := scalar[uint64](t, t.Context(), connect(t, engine.DialFunc(engine.SocketPath(dir))), "SELECT count() FROM t"); got != rows {
 				t.Errorf("rows: got %d, want %d", got, rows)
 			}
-			if err, _ := leave(); err != nil {
+			if _, err := leave(); err != nil {
 				t.Error(err)
 			}
 		})
