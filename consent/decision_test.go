@@ -296,6 +296,14 @@ func TestLedgerIssueTimes(t *testing.T) {
 			t.Fatalf("issued at %d after %d: want later", g.Token.Issued, last)
 		}
 		last = g.Token.Issued
+		if reason := h.Live(h.policy, *g.Token, Use{Purpose: Analytics}); reason != Live {
+			t.Fatalf("handed out, issued %d s ahead: %q, want live at once", int64(last)-h.Now().Unix(), reason)
+		}
+	}
+	early := *g.Token
+	early.Issued += uint32(maxAhead / time.Second)
+	if reason := h.Live(h.policy, early, Use{Purpose: Analytics}); reason != NoConsent {
+		t.Errorf("issued further ahead than any: %q, want %q", reason, NoConsent)
 	}
 	in := Choice{Method: Custom, Notice: "2025-07", Purposes: yes("analytics")}
 	if _, err := h.Decide(t.Context(), h.policy, in, g.Signed, false, ""); !errors.Is(err, ErrTooMany) {

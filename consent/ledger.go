@@ -117,7 +117,7 @@ func (l *Ledger) Erase(ctx context.Context, policy *Policy, t Token) error {
 
 // Live answers whether the holder of t may be used for use now.
 func (l *Ledger) Live(policy *Policy, t Token, use Use) Reason {
-	return policy.Live(t, l.Index.Cut(t.Consent), use, l.Now())
+	return policy.LiveNow(t, l.Index.Cut(t.Consent), use, l.Now())
 }
 
 // Authenticate reads a raw token for a site. The reason is NoConsent for an

@@ -91,6 +91,16 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 	return Live
 }
 
+// LiveNow is Live at the present moment. A consent that is changed more than
+// once a second gets tokens whose issue runs ahead of the clock (issueTime);
+// each of them counts from when it was handed out.
+func (p *Policy) LiveNow(t Token, cut *Cut, use Use, now time.Time) Reason {
+	if issued := t.IssuedAt(); now.Before(issued) && !now.Add(maxAhead).Before(issued) {
+		now = issued
+	}
+	return p.Live(t, cut, use, now)
+}
+
 // lifetime is how long a choice under notice n holds: what the visitor was
 // told then, or less where the site says less now. Raising consent_days
 // prolongs no consent that was given before.

@@ -142,7 +142,7 @@ func (w *world) restart() {
 		if c.Withdrawal != nil {
 			index.Apply(c.Withdrawal.ConsentID, &c.Withdrawal.Cut)
 		}
-		index.Seen(c.Receipt.ConsentID, c.Receipt.Expires.Add(-w.policy.Site.Lifetime()))
+		index.Seen(*c.Receipt)
 	}
 	w.ledger.Index = index
 }
@@ -259,13 +259,11 @@ func (w *world) compare() {
 // live is the model.
 func (w *world) live(m modelToken, use Use) (live bool, why string) {
 	variant, granted := m.grants[use]
-	switch now := w.variants[use.Purpose]; {
+	switch now := w.variants[use.Purpose]; { // a token counts from when it was handed out, however far its issue runs ahead
 	case !granted:
 		return false, "never granted"
 	case variant != now:
 		return false, "asked for otherwise now"
-	case w.now.Before(m.issued):
-		return false, "not issued yet"
 	case !w.now.Before(m.issued.Add(w.policy.Site.Lifetime())):
 		return false, "over"
 	}

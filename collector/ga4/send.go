@@ -150,10 +150,10 @@ func (t *shipment) ask(now time.Time) (v verdict) {
 func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) verdict {
 	token := t.events[0].Token
 	cut := lookup(token.Consent)
-	v := verdict{reason: t.o.Policy.Live(token, cut, t.use, at)}
+	v := verdict{reason: t.o.Policy.LiveNow(token, cut, t.use, at)}
 	for _, service := range t.o.Policy.Site.Services {
 		use := consent.Use{Purpose: service.Purpose, Service: service.Name}
-		if service.Purpose == consent.Essential || t.o.Policy.Live(token, cut, use, at) != consent.Live {
+		if service.Purpose == consent.Essential || t.o.Policy.LiveNow(token, cut, use, at) != consent.Live {
 			continue // no recipient gets ad signals without a yes of the visitor's
 		}
 		v.ads.UserData = v.ads.UserData || Signal(slices.Contains(service.ConsentMode, "ad_user_data"))

@@ -125,6 +125,19 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// TestAheadOfTheClock forwards what was granted a moment ago by a consent that
+// changed twice within a second: its token's issue is yet to come.
+func TestAheadOfTheClock(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		token := r.token(analytics)
+		token.Issued = uint32(time.Now().Unix()) + 2
+		r.deliver(r.record(token, r.event("a")))
+		if diff := cmp.Diff([]outcome{{"a", collector.Acknowledged, "", 1}}, r.outcomes()); diff != "" {
+			t.Errorf("outcomes (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestNeverMeant sends nothing, and keeps nothing, where the visitor said yes
 // to the site's own statistics and no to Google.
 func TestNeverMeant(t *testing.T) {
