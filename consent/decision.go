@@ -250,6 +250,9 @@ func (p *Policy) receipt(in Choice, c Circumstances, n *Notice, t Token) Receipt
 		LegalBasis: "consent", GPC: c.GPC, Country: c.Country,
 		Purposes: map[Purpose]bool{}, Services: map[string]bool{},
 	}
+	if t.Consent != (ID{}) {
+		r.Issued = t.IssuedAt()
+	}
 	if c.Shown != nil {
 		r.ShownHash, r.Language, r.Variant = c.Shown.Hash(), c.Shown.Language, c.Shown.Variant
 	}

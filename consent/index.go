@@ -53,11 +53,11 @@ func (x *Index) Apply(consent ID, cut *Cut) {
 	x.cuts[consent] = x.cuts[consent].merge(cut)
 }
 
-// Seen notes the issue time that a receipt in the spool's tail gave to a token
-// of its consent, so that the next token gets a later one also after a crash.
-func (x *Index) Seen(consent ID, issued time.Time) {
-	if consent != (ID{}) {
-		x.Apply(consent, &Cut{Latest: uint32(issued.Unix())})
+// Seen notes a receipt found in the spool's tail, so that the next token of its
+// consent gets a later issue time also after a crash.
+func (x *Index) Seen(r Receipt) {
+	if r.ConsentID != (ID{}) {
+		x.Apply(r.ConsentID, &Cut{Latest: uint32(r.Issued.Unix())})
 	}
 }
 

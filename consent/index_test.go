@@ -120,9 +120,9 @@ func TestIndexSweep(t *testing.T) {
 	x := NewIndex()
 	x.Apply(ids[0], &Cut{All: Forever, Expires: now})
 	x.Apply(ids[1], &Cut{All: Forever, Expires: now - 1})
-	x.Seen(ids[2], noon.Add(-time.Minute))
-	x.Seen(ids[3], noon.Add(-2*time.Minute))
-	x.Seen(ID{}, noon) // a refusal without a consent
+	x.Seen(Receipt{ConsentID: ids[2], Issued: noon.Add(-time.Minute)})
+	x.Seen(Receipt{ConsentID: ids[3], Issued: noon.Add(-2 * time.Minute)})
+	x.Seen(Receipt{Time: noon}) // a refusal without a consent
 	x.Bury(ids[0], uuid.New(), 1, noon)
 	x.Bury(ids[1], uuid.New(), 1, noon.Add(-time.Second))
 	x.Sweep(noon)

@@ -44,7 +44,8 @@ type Receipt struct {
 	ReceiptID  ID               `json:"receipt_id"`
 	ConsentID  ID               `json:"consent_id,omitzero"` // none where nothing was ever granted
 	Site       string           `json:"site"`
-	Time       time.Time        `json:"ts"` // UTC, to the millisecond
+	Time       time.Time        `json:"ts"`              // UTC, to the millisecond
+	Issued     time.Time        `json:"issued,omitzero"` // of its token: later than Time where one consent is changed more than once a second; zero where there is no consent
 	Expires    time.Time        `json:"expires"`
 	Controller Controller       `json:"controller"`
 	PolicyURL  string           `json:"policy_url,omitempty"`
