@@ -112,6 +112,7 @@ func (s *state) restore(head *consent.Head, r spool.Record) error {
 		if receipt.ChainID != head.ChainID || receipt.N > head.N {
 			*head = consent.Head{ChainID: receipt.ChainID, N: receipt.N, Hash: receipt.Hash}
 		}
+		s.journal.index.Seen(receipt)
 	case spool.KindWithdrawal:
 		w, err := consent.DecodeWithdrawal(r.Data)
 		if err != nil {
