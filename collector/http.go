@@ -128,6 +128,7 @@ func (h *Handler) Run(ctx context.Context) error {
 // *FieldError, ErrUnknownSite, ErrForbiddenOrigin, ErrUnavailable.
 func (h *Handler) PostEvents(c echo.Context) error {
 	r := c.Request()
+	h.ledger.Sites.CORS(c.Response().Header(), r)
 	body, err := consent.ReadBody(r, maxBody)
 	if err != nil {
 		return fmt.Errorf("read events: %w", err)

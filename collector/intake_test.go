@@ -2,7 +2,9 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -196,6 +198,16 @@ func TestCrossOrigin(t *testing.T) {
 			}
 			if got := header.Get("Access-Control-Expose-Headers"); tt.allowed && got != DroppedHeader {
 				t.Errorf("exposed %q, want %q", got, DroppedHeader)
+			}
+			if got := header.Values("Vary"); !slices.Equal(got, []string{"Origin"}) {
+				t.Errorf("varies by %q, want Origin, once", got)
+			}
+			rec, err = h.request(`{"site":`, with("Origin", tt.origin), func(r *http.Request) { r.Host = tt.host })
+			if !errors.Is(err, consent.ErrNotJSON) {
+				t.Errorf("half a body: %v, want ErrNotJSON", err)
+			}
+			if got := rec.Header().Get("Access-Control-Allow-Origin"); got != origin {
+				t.Errorf("what is wrong may be read by %q, want %q", got, origin)
 			}
 		})
 	}

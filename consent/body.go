@@ -1,10 +1,12 @@
 package consent
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -45,22 +47,47 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// DecodeJSON decodes one JSON value and nothing behind it.
+// DecodeJSON decodes one JSON value and nothing behind it. Errors: ErrNotJSON,
+// or *FieldError with every field of the wrong type: encoding/json reports the
+// first alone, so each round leaves out the field of the one before.
 func DecodeJSON(b []byte, into any) error {
-	err := json.Unmarshal(b, into)
-	if wrong := new(json.UnmarshalTypeError); errors.As(err, &wrong) {
-		bad := &FieldError{}
-		name := wrong.Field
-		if name == "" {
-			name = "body"
+	var bad FieldError
+	for {
+		err := json.Unmarshal(b, into)
+		wrong := new(json.UnmarshalTypeError)
+		if err == nil {
+			return bad.OrNil()
 		}
-		bad.Add(name, "is %s, want %s", jsonWord(wrong.Value), jsonWord(wrong.Type.Kind().String()))
-		return bad
+		if !errors.As(err, &wrong) {
+			return fmt.Errorf("%w: %w", ErrNotJSON, err)
+		}
+		name, _, _ := strings.Cut(wrong.Field, ".")
+		bad.Add(cmp.Or(name, "body"), "%s where %s is wanted", jsonWord(wrong.Value), jsonWord(wrong.Type.Kind().String()))
+		if b = without(b, name); b == nil {
+			return &bad
+		}
 	}
+}
+
+// without returns an object without one of its members; nil where b is no
+// object or has no such member.
+func without(b []byte, name string) []byte {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(b, &members) != nil {
+		return nil
+	}
+	n := len(members)
+	maps.DeleteFunc(members, func(key string, _ json.RawMessage) bool {
+		return strings.EqualFold(key, name) // as encoding/json finds the field
+	})
+	if len(members) == n {
+		return nil
+	}
+	rest, err := json.Marshal(members)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNotJSON, err)
+		return nil
 	}
-	return nil
+	return rest
 }
 
 // jsonWord calls a value or a kind of Go type what JSON calls it.

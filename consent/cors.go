@@ -1,12 +1,16 @@
 package consent
 
-import "net/http"
+import (
+	"net/http"
+	"slices"
+)
 
 // CORS lets a page of the site read an answer. Where browsers call page and
 // door same-site, cookies may ride along; elsewhere the token travels in the
-// body. A page of anybody else is told nothing.
+// body. A page of anybody else is told nothing. It replaces what an earlier
+// call for the same answer has said.
 func (s *Site) CORS(h http.Header, r *http.Request) {
-	h.Add("Vary", "Origin")
+	unread(h)
 	origin := r.Header.Get("Origin")
 	page := HostOf(origin)
 	pageTest, ours := s.Owns(page)
@@ -31,12 +35,25 @@ func (s *Site) doorHost(r *http.Request) string {
 	return HostOf(s.PublicURL)
 }
 
+// unread lets no page of another origin read an answer; which may depends on
+// the origin.
+func unread(h http.Header) {
+	if !slices.Contains(h.Values("Vary"), "Origin") {
+		h.Add("Vary", "Origin")
+	}
+	for _, name := range []string{"Origin", "Credentials"} {
+		h.Del("Access-Control-Allow-" + name)
+	}
+	h.Del("Access-Control-Expose-Headers")
+}
+
 // CORS is Site.CORS for the site that the page's host belongs to, for answers
-// given before the body has said which site it speaks of.
+// given before the body has said which site it speaks of: a developer reads
+// what is wrong with a request on any page of the site.
 func (s *Sites) CORS(h http.Header, r *http.Request) {
 	p, err := s.ForHost(HostOf(r.Header.Get("Origin")))
 	if err != nil {
-		h.Add("Vary", "Origin")
+		unread(h)
 		return
 	}
 	p.Site.CORS(h, r)

@@ -72,7 +72,7 @@ func (h *Handler) PostDecision(c echo.Context) error {
 	if err := ReadJSON(r, maxDecision, &in); err != nil {
 		return fmt.Errorf("read decision: %w", err)
 	}
-	policy, err := h.from(r, in.Site)
+	policy, err := h.from(c, in.Site)
 	if err != nil {
 		return fmt.Errorf("decision: %w", err)
 	}
@@ -116,8 +116,15 @@ func (h *Handler) open(c echo.Context) {
 // private keeps an answer out of every cache.
 func private(c echo.Context) { c.Response().Header().Set("Cache-Control", "private, no-store") }
 
-// from returns the policy of the named site for a request that comes from it.
-func (h *Handler) from(r *http.Request, domain string) (*Policy, error) {
+// from returns the policy of the named site for a request that comes from it,
+// and lets the page read the answer.
+func (h *Handler) from(c echo.Context, domain string) (*Policy, error) {
+	r := c.Request()
+	if domain == "" {
+		bad := &FieldError{}
+		bad.Add("site", "is missing: send the domain that the script tag names in data-site")
+		return nil, bad
+	}
 	policy, err := h.Ledger.Sites.Lookup(domain)
 	if err != nil {
 		return nil, fmt.Errorf("site %q: %w", domain, err)
@@ -128,6 +135,7 @@ func (h *Handler) from(r *http.Request, domain string) (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("site %s: %w", policy.Site.Domain, err)
 	}
+	policy.Site.CORS(c.Response().Header(), r)
 	return policy, nil
 }
 

@@ -41,7 +41,7 @@ func (h *Handler) PostPreferences(c echo.Context) error {
 	if err := ReadJSON(r, maxPreference, &in); err != nil {
 		return fmt.Errorf("read preferences: %w", err)
 	}
-	policy, err := h.from(r, in.Site)
+	policy, err := h.from(c, in.Site)
 	if err != nil {
 		return fmt.Errorf("preferences: %w", err)
 	}

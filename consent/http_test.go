@@ -282,6 +282,25 @@ func TestPostDecisionRefused(t *testing.T) {
 	}
 }
 
+// A page that belongs to two sites may use the one that its request names, with
+// the cookies of that one.
+func TestPostDecisionOfNestedSites(t *testing.T) {
+	t.Parallel()
+	inner := shop()
+	inner.Domain, inner.PublicURL = "shop.example.com", "https://shop.example.com/_s"
+	d := newDoors(t, shop(), inner)
+	w := d.send(d.handler.PostDecision, "POST", "/_s/d", acceptAnalytics, "Host", "stats.example.com", "Origin", "https://shop.example.com")
+	if d.error != nil {
+		t.Fatal(d.error)
+	}
+	h := w.Result().Header
+	want := []string{"https://shop.example.com", "true", "Origin"}
+	got := []string{h.Get("Access-Control-Allow-Origin"), h.Get("Access-Control-Allow-Credentials"), strings.Join(h.Values("Vary"), ", ")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("origin, credentials, vary (-want +got):\n%s", diff)
+	}
+}
+
 func TestPostDecisionDiskFull(t *testing.T) {
 	t.Parallel()
 	d := newDoors(t)

@@ -183,10 +183,11 @@ func TestReadJSON(t *testing.T) {
 		{"nothing", "application/json", "", ``, ErrNotJSON, nil},
 		{"half", "application/json", "", `{"site":`, ErrNotJSON, nil},
 		{"two values", "application/json", "", `{}{}`, ErrNotJSON, nil},
-		{"a list", "application/json", "", `[]`, nil, []Field{{"body", "is a list, want an object"}}},
-		{"a number for a string", "application/json", "", `{"site":1}`, nil, []Field{{"site", "is a number, want a string"}}},
-		{"a string for an object", "application/json", "", `{"set":"x"}`, nil, []Field{{"set", "is a string, want an object"}}},
-		{"a string for a boolean", "application/json", "", `{"set":{"a":"x"}}`, nil, []Field{{"set", "is a string, want a boolean"}}},
+		{"a list", "application/json", "", `[]`, nil, []Field{{"body", "a list where an object is wanted"}}},
+		{"a number for a string", "application/json", "", `{"site":1}`, nil, []Field{{"site", "a number where a string is wanted"}}},
+		{"a string for an object", "application/json", "", `{"set":"x"}`, nil, []Field{{"set", "a string where an object is wanted"}}},
+		{"a string for a boolean", "application/json", "", `{"set":{"a":"x"}}`, nil, []Field{{"set", "a string where a boolean is wanted"}}},
+		{"every field is named", "application/json", "", `{"other":1,"Site":{},"set":"x"}`, nil, []Field{{"site", "an object where a string is wanted"}, {"set", "a string where an object is wanted"}}},
 	} {
 		r := httptest.NewRequest("POST", "/", strings.NewReader(tc.content))
 		r.Header.Set("Content-Type", tc.kind)
