@@ -67,7 +67,7 @@ var answers = []struct {
 	{err: consent.ErrStaleNotice, status: http.StatusConflict, title: "The notice has changed",
 		detail: "The visitor answered an older notice. Load the banner again and ask once more; a decision that only lowers consent is always accepted."},
 	{err: consent.ErrTooLarge, status: http.StatusRequestEntityTooLarge, title: "Too large",
-		detail: "The body is larger than this door accepts. Send fewer events at once: at most 100, and 64 KiB."},
+		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 8 KiB for a decision or a form, 2 KiB for preferences."},
 	{err: consent.ErrMediaType, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
 		detail: "Send application/json (or text/plain that holds JSON, for sendBeacon), without Content-Encoding."},
 	{err: consent.ErrTooMany, status: http.StatusTooManyRequests, title: "Too many requests", retry: time.Minute,

@@ -147,6 +147,11 @@ func TestDoorsOpenWithoutClickHouse(t *testing.T) {
 			t.Errorf("script at %s/s.js: %d", base, status)
 		}
 	}
+	for _, door := range []string{"/.well-known/gpc.json", "/_s/gpc.json", "/_s/b", "/_s/choices"} {
+		if status, body := r.ask(t, http.MethodHead, r.public+door+"?site=example.com", "", ""); status != 200 || body != "" {
+			t.Errorf("HEAD %s: %d %q", door, status, body)
+		}
+	}
 	if status, _ := r.ask(t, http.MethodGet, r.public+"/metrics", "", ""); status != 404 {
 		t.Errorf("metrics on the public listener: %d, want 404", status)
 	}

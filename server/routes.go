@@ -41,7 +41,7 @@ func (m *machine) routes() (http.Handler, error) {
 			g.OPTIONS(door, m.consents.Preflight)
 		}
 	}
-	e.GET("/.well-known/gpc.json", m.consents.GetGPC)
+	both(e.Group(""), "/.well-known/gpc.json", m.consents.GetGPC)
 
 	// The dashboards, behind a login.
 	d := e.Group("/dashboards", sameOrigin(), m.isolate)
