@@ -64,5 +64,7 @@ func MainIfChild() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	os.Exit(0)
+	// os.Exit would, in a binary with the race detector, run C++'s exit handlers
+	// under the engine's threads.
+	syscall.Exit(0)
 }

@@ -7,5 +7,7 @@ var (
 	Command = exec.Command
 )
 
-// ChildVariable marks a process that is an engine.
-const ChildVariable = childVariable
+const (
+	ChildVariable = childVariable
+	LeaveDeadline = leaveDeadline
+)
