@@ -1,0 +1,171 @@
+package backup
+
+import (
+	"crypto/sha256"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeS3 is S3 as far as Sluice uses it: it keeps objects and uploads, checks
+// every signature and every body's sum, and lists in pages of two.
+type fakeS3 struct {
+	*httptest.Server
+	credentials Credentials
+	now         time.Time
+
+	mu      sync.Mutex
+	objects map[string][]byte
+	uploads map[string]map[int][]byte
+	fail    func(r *http.Request) int // a status to answer instead; 0: none
+	lie     bool                      // completes with 200 and an error
+}
+
+func newFakeS3(t testing.TB) *fakeS3 {
+	t.Helper()
+	f := &fakeS3{
+		credentials: Credentials{AccessKey: "ACCESS", SecretKey: "s3cr3t", Region: "eu-test-1"},
+		now:         time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC),
+		objects:     map[string][]byte{}, uploads: map[string]map[int][]byte{},
+		fail: func(*http.Request) int { return 0 },
+	}
+	f.Server = httptest.NewServer(f)
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(err)
+	}
+	if status := f.fail(r); status != 0 {
+		w.WriteHeader(status)
+		return
+	}
+	if problem := f.check(r, body); problem != "" {
+		w.WriteHeader(http.StatusForbidden)
+		fmt.Fprintf(w, "<Error><Code>%s</Code><Message>no</Message></Error>", problem)
+		return
+	}
+	key, isObject := strings.CutPrefix(r.URL.Path, "/bucket/")
+	q := r.URL.Query()
+	switch {
+	case r.URL.Path == "/bucket" && q.Get("list-type") == "2":
+		f.list(w, q.Get("prefix"), q.Get("continuation-token"))
+	case !isObject:
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, "<Error><Code>NoSuchBucket</Code><Message>no such bucket</Message></Error>")
+	case q.Has("uploads"):
+		id := "upload " + strconv.Itoa(len(f.uploads)+1)
+		f.uploads[id] = map[int][]byte{}
+		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
+	case q.Has("uploadId"):
+		f.upload(w, r.Method, key, q.Get("uploadId"), q.Get("partNumber"), body)
+	case r.Method == http.MethodPut:
+		f.objects[key] = body
+	case r.Method == http.MethodDelete:
+		delete(f.objects, key)
+		w.WriteHeader(http.StatusNoContent)
+	case f.objects[key] == nil:
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>")
+	default:
+		w.Write(f.objects[key])
+	}
+}
+
+// check signs the request again and compares.
+func (f *fakeS3) check(r *http.Request, body []byte) string {
+	sum := fmt.Sprintf("%x", sha256.Sum256(body))
+	if r.Header.Get("X-Amz-Content-Sha256") != sum {
+		return "XAmzContentSHA256Mismatch"
+	}
+	got := r.Header.Get("Authorization")
+	_, signed, _ := strings.Cut(got, "SignedHeaders=")
+	signed, _, _ = strings.Cut(signed, ",")
+	again, err := http.NewRequest(r.Method, "http://"+r.Host+r.URL.RequestURI(), nil)
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range strings.Split(signed, ";") {
+		if name != "host" {
+			again.Header.Set(name, r.Header.Get(name))
+		}
+	}
+	f.credentials.sign(again, sum, f.now)
+	if again.Header.Get("Authorization") != got {
+		return "SignatureDoesNotMatch"
+	}
+	return ""
+}
+
+func (f *fakeS3) list(w http.ResponseWriter, prefix, after string) {
+	fmt.Fprint(w, "<ListBucketResult>")
+	n := 0
+	for _, key := range slices.Sorted(maps.Keys(f.objects)) {
+		rest, ok := strings.CutPrefix(key, prefix)
+		if !ok || strings.Contains(rest, "/") || key <= after {
+			continue
+		}
+		if n == 2 {
+			fmt.Fprintf(w, "<IsTruncated>true</IsTruncated><NextContinuationToken>%s</NextContinuationToken>", after)
+			break
+		}
+		n, after = n+1, key
+		fmt.Fprintf(w, "<Contents><Key>%s</Key></Contents>", key)
+	}
+	fmt.Fprint(w, "</ListBucketResult>")
+}
+
+func (f *fakeS3) upload(w http.ResponseWriter, method, key, id, part string, body []byte) {
+	parts := f.uploads[id]
+	switch {
+	case parts == nil:
+		w.WriteHeader(http.StatusNotFound)
+		io.WriteString(w, "<Error><Code>NoSuchUpload</Code></Error>")
+	case method == http.MethodDelete:
+		delete(f.uploads, id)
+		w.WriteHeader(http.StatusNoContent)
+	case method == http.MethodPut:
+		n, err := strconv.Atoi(part)
+		if err != nil {
+			panic(err)
+		}
+		parts[n] = body
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
+	case f.lie:
+		io.WriteString(w, "<Error><Code>InternalError</Code><Message>try again</Message></Error>")
+	default:
+		if !strings.HasPrefix(string(body), "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>") {
+			panic("not as in the API reference: " + string(body))
+		}
+		var c completion
+		if err := xml.Unmarshal(body, &c); err != nil {
+			panic(err)
+		}
+		var whole []byte
+		for i, p := range c.Parts {
+			if p.Number != i+1 || p.ETag != fmt.Sprintf(`"%x"`, sha256.Sum256(parts[p.Number])) {
+				w.WriteHeader(http.StatusBadRequest)
+				io.WriteString(w, "<Error><Code>InvalidPart</Code></Error>")
+				return
+			}
+			whole = append(whole, parts[p.Number]...)
+		}
+		f.objects[key] = whole
+		delete(f.uploads, id)
+		io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+	}
+}

@@ -1,0 +1,188 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func (f *fakeS3) bucket(prefix string) *Bucket {
+	return &Bucket{
+		Endpoint: f.URL, Name: "bucket", Prefix: prefix, Credentials: f.credentials,
+		Now: func() time.Time { return f.now }, Client: f.Client(), PartSize: 1000,
+		Wait: func(context.Context, time.Duration) error { return nil },
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	made := time.Date(2026, 11, 23, 22, 45, 1, 9, time.FixedZone("", 3600))
+	for want, args := range map[string]struct {
+		occasion  string
+		encrypted bool
+	}{
+		"sluice-20261123T214501Z.tar.zst":                   {"", false},
+		"sluice-20261123T214501Z.tar.zst.age":               {"", true},
+		"sluice-20261123T214501Z-before-0005_x.tar.zst.age": {"before-0005_x", true},
+	} {
+		got := Name(made, args.occasion, args.encrypted)
+		if at, occasion, ok := ParseName(got); got != want || !ok || !at.Equal(made.Truncate(time.Second)) || occasion != args.occasion {
+			t.Errorf("got %s, read back as %s, %q, %t; want %s", got, at, occasion, ok, want)
+		}
+	}
+	for _, other := range []string{"", "x.tar.zst", ".sluice-20261123T214501Z.tar.zst.partial-1", "sluice-20261323T214501Z.tar.zst"} {
+		if _, _, ok := ParseName(other); ok {
+			t.Errorf("%q passes as the name of an archive", other)
+		}
+	}
+}
+
+// TestPlaces goes through everything that can be done with an archive, in a
+// folder and in a bucket.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	const first, second, third = "sluice-20261123T214501Z.tar.zst", "sluice-20261123T214502Z.tar.zst", "sluice-20261124T000000Z.tar.zst.age"
+	for name, place := range map[string]Place{
+		"folder":                    Folder(t.TempDir() + "/made"),
+		"bucket":                    newFakeS3(t).bucket(""),
+		"bucket with an odd prefix": newFakeS3(t).bucket("a b/c+d=ü"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			contents := map[string]string{first: "small", second: strings.Repeat("0123456789", 123), third: strings.Repeat("x", 3000)}
+			for name, content := range contents {
+				u, err := place.Create(t.Context(), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for some := range strings.SplitSeq(content, "5") { // in pieces
+					if _, err := io.WriteString(u, some); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := u.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			aborted, err := place.Create(t.Context(), "sluice-20261125T000000Z.tar.zst")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := aborted.Write(make([]byte, 5000)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := place.Names(t.Context()); err != nil || !cmp.Equal(got, []string{first, second, third}) {
+				t.Errorf("while one is written: %v, %v", got, err)
+			}
+			if err := aborted.Abort(); err != nil {
+				t.Fatal(err)
+			}
+			for name, want := range contents {
+				r, err := place.Open(t.Context(), name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := io.ReadAll(r)
+				if err != nil || r.Close() != nil || string(got) != strings.ReplaceAll(want, "5", "") {
+					t.Errorf("%s: got %d bytes, %v; want what was written", name, len(got), err)
+				}
+			}
+			if err := place.Remove(t.Context(), second); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := place.Names(t.Context()); err != nil || !cmp.Equal(got, []string{first, third}) {
+				t.Errorf("at the end: %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// No attempt that fails leaves anything that could be taken for an archive.
+func TestFolderKeepsNothingHalf(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	u, err := Folder(dir).Create(t.Context(), "sluice-20261123T214501Z.tar.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.Write([]byte("half")); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestBucketFailures(t *testing.T) {
+	t.Parallel()
+	const name = "sluice-20261123T214501Z.tar.zst"
+	write := func(b *Bucket, n int) error {
+		u, err := b.Create(t.Context(), name)
+		if err != nil {
+			return err
+		}
+		if _, err := u.Write(bytes.Repeat([]byte{1}, n)); err != nil {
+			return errors.Join(err, u.Abort())
+		}
+		return u.Commit()
+	}
+	parts := func(r *http.Request) bool { return r.URL.Query().Has("partNumber") }
+	for _, tc := range []struct {
+		name string
+		set  func(f *fakeS3, b *Bucket)
+		want string // in the error; "" for success
+	}{
+		{"503 twice", func(f *fakeS3, _ *Bucket) {
+			n := 0
+			f.fail = func(r *http.Request) int {
+				if n++; parts(r) && n < 4 {
+					return 503
+				}
+				return 0
+			}
+		}, ""},
+		{"503 for ever", func(f *fakeS3, _ *Bucket) {
+			f.fail = func(r *http.Request) int {
+				if parts(r) {
+					return 503
+				}
+				return 0
+			}
+		}, "upload part 1: S3 answers 503"},
+		{"a wrong key", func(_ *fakeS3, b *Bucket) { b.SecretKey = "wrong" }, "403 SignatureDoesNotMatch"},
+		{"no such bucket", func(_ *fakeS3, b *Bucket) { b.Name = "other" }, "404 NoSuchBucket"},
+		{"200, and an error", func(f *fakeS3, _ *Bucket) { f.lie = true }, "InternalError: try again"},
+		{"nobody there", func(f *fakeS3, _ *Bucket) { f.Close() }, "ask S3"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeS3(t)
+			b := f.bucket("")
+			tc.set(f, b)
+			err := write(b, 2500)
+			if tc.want == "" {
+				if err != nil || len(f.objects[name]) != 2500 {
+					t.Errorf("%d bytes arrived, %v; want 2500", len(f.objects[name]), err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cr3t") {
+				t.Errorf("got %v, want %q in it", err, tc.want)
+			}
+			if len(f.objects) != 0 || len(f.uploads) != 0 {
+				t.Errorf("left behind: %d objects, %d uploads", len(f.objects), len(f.uploads))
+			}
+		})
+	}
+}
