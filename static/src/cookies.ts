@@ -9,6 +9,5 @@ export function setCookie(pair: string, domain: string): void {
 
 /** Expires a cookie for this host and each of its parents: a script cannot see which of them it was set for. */
 export function expireCookie(name: string): void {
-  setCookie(name + '=;max-age=0', '');
-  for (let domain = location.hostname; domain; domain = domain.replace(/^[^.]*.?/, '')) setCookie(name + '=;max-age=0', domain);
+  for (let domain = '.' + location.hostname; domain; ) setCookie(name + '=;max-age=0', (domain = domain.replace(/^[^.]*./, '')));
 }

@@ -1,20 +1,22 @@
 import { memory } from './gate';
-import { base, site } from './tag';
+import { base, host, owns, site } from './tag';
 
 /**
  * Posts JSON for this site as text/plain, which needs no preflight on another
- * origin. Cookies travel on the page's own origin only, fetch's default.
+ * origin. Cookies travel to the site's own hosts; to any other the token goes
+ * in the body, and that server allows no credentials.
  * `keepalive` lets a request outlive its page. Rejects where the answer is not
  * Sluice's: a web server in front that redirects a POST turns it into a GET.
  */
 export async function post(path: string, body: object): Promise<Response> {
   const answer = await fetch(base + path, {
     method: 'POST',
-    body: JSON.stringify({ site, token: memory.kept?.token || undefined, ...body }),
+    body: JSON.stringify({ site, token: memory.kept?.token, ...body }),
     keepalive: true,
+    credentials: owns(host) ? 'include' : 'same-origin',
   });
   if (answer.redirected || /html/.test(answer.headers.get('content-type')!)) {
-    console.error(`sluice: ${base}${path} got a redirect or HTML; pass ${base} on unchanged`);
+    console.error(`sluice: redirect or HTML; pass ${base} on unchanged`);
     throw answer;
   }
   return answer;

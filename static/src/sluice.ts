@@ -30,7 +30,7 @@ async function start(): Promise<Choice | null> {
   api.track = startTracker(ask);
   listen('pageshow visibilitychange', sync);
   listen<MouseEvent>('click', (click) => {
-    if (!(click.target as Element).closest?.('[data-sluice="choices"]')) return;
+    if (!(click.target as Element).closest?.('[data-sluice=choices]')) return;
     click.preventDefault();
     ask(true);
   });

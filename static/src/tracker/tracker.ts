@@ -51,8 +51,8 @@ export function startTracker(ask: () => void): Track {
     if (!events[0]) return;
     try {
       const answer = await post('e', { sent: Date.now(), events });
-      const dropped = answer.headers.get('sluice-dropped') ?? '';
-      const stale = /stale_notice|expired|bad_token/.test(dropped);
+      const dropped = answer.headers.get('sluice-dropped')!; // null matches nothing below
+      const stale = /stale|expired|bad/.test(dropped);
       if (stale || /withdrawn/.test(dropped)) forget();
       if (stale) ask();
     } catch {
