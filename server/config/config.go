@@ -13,6 +13,7 @@ type Config struct {
 	Limits     Limits     `yaml:"limits"`
 	Geo        Geo        `yaml:"geo"`
 	Retention  Retention  `yaml:"retention"`
+	Backup     Backup     `yaml:"backup"`
 	Sites      []Site     `yaml:"sites"`
 	Users      []User     `yaml:"users"`
 	APIKeys    []APIKey   `yaml:"api_keys"`
@@ -85,6 +86,21 @@ type Retention struct {
 	Receipts Period `yaml:"receipts"`
 	Forwards Period `yaml:"forwards"`
 	Counters Period `yaml:"counters"`
+}
+
+// Backup says who can read archives, and how buckets are reached.
+type Backup struct {
+	Recipients    []string `yaml:"recipients"`     // age1…; archives are encrypted to all of them, none: to nobody
+	BeforeUpgrade bool     `yaml:"before_upgrade"` // an archive in data_dir/backups before a new version changes tables
+	S3            S3       `yaml:"s3"`
+}
+
+// S3 is where s3://BUCKET/… is.
+type S3 struct {
+	Endpoint  string `yaml:"endpoint"` // "" means Amazon's of the region
+	Region    string `yaml:"region"`
+	AccessKey string `yaml:"access_key"`
+	SecretKey Secret `yaml:"secret_key"`
 }
 
 // Site is one website.
@@ -283,7 +299,8 @@ func Default() *Config {
 			Forwards: Period{Months: 13},
 			Counters: Period{Months: 36},
 		},
-		Mail: Mail{Port: 587, TLS: "starttls"},
+		Backup: Backup{BeforeUpgrade: true, S3: S3{Region: "us-east-1"}},
+		Mail:   Mail{Port: 587, TLS: "starttls"},
 	}
 }
 

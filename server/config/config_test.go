@@ -215,6 +215,10 @@ func TestProblems(t *testing.T) {
 		}},
 		{"unknown preset", site + "    services: [{preset: hotjarr}]\n", []string{`3:17: sites[0].services[0].preset: "hotjarr" is not one of`}},
 		{"funnel over an unknown goal", site + "    funnels: [{name: F, steps: [/a, Buy]}]\n", []string{`3:37: sites[0].funnels[0].steps[1]: "Buy" is neither a path`}},
+		{"backup to nobody", "backup: {recipients: [age1x], s3: {endpoint: minio, access_key: a}}\n" + site, []string{
+			`1:23: backup.recipients[0]: is not an age recipient`, `1:31: backup.s3: has one of access_key and secret_key`,
+			`1:36: backup.s3.endpoint: "minio" is not a web address`,
+		}},
 		{"theme that escapes its value", site + "    banner: {theme: {accent: \"red;}\"}}\n", []string{`sites[0].banner.theme.accent`}},
 	}
 	for _, tt := range tests {

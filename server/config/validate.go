@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"filippo.io/age"
 )
 
 // maxRetention is the ceiling of every table: after 36 months nothing is left.
@@ -17,6 +19,7 @@ func (c *Config) validate() []Problem {
 	k := &checker{places: c.places}
 	c.validateServer(k)
 	c.validateStorage(k)
+	c.validateBackup(k)
 	if len(c.Sites) == 0 {
 		k.say("sites", "names no site; add one: sites: [{domain: example.com}]")
 	}
@@ -108,6 +111,25 @@ func (c *Config) validateStorage(k *checker) {
 		case p.longerThan(maxRetention):
 			k.say("retention."+name, "%s is above the ceiling of 36 months", p)
 		}
+	}
+}
+
+func (c *Config) validateBackup(k *checker) {
+	for i, r := range c.Backup.Recipients {
+		if _, err := age.ParseRecipients(strings.NewReader(r)); err != nil {
+			// The value is not repeated: it may be the identity, by mistake.
+			k.say(fmt.Sprintf("backup.recipients[%d]", i), "is not an age recipient; age-keygen prints one as the public key: age1…")
+		}
+	}
+	s := c.Backup.S3
+	if s.Endpoint != "" {
+		k.webURL("backup.s3.endpoint", s.Endpoint)
+	}
+	if !slugPattern.MatchString(s.Region) {
+		k.say("backup.s3.region", "%q is not the name of a region; write eu-central-1, or whatever your server is set to", s.Region)
+	}
+	if (s.AccessKey == "") != (s.SecretKey == "") {
+		k.say("backup.s3", "has one of access_key and secret_key; it takes both")
 	}
 }
 
