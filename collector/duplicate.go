@@ -18,15 +18,15 @@ const duplicateBucket = time.Hour
 // the oldest hour is forgotten early.
 const maxRemembered = 1 << 20
 
-// eventKey is 128 bits of the hash of site, consent and event id.
-type eventKey [16]byte
+// EventKey is 128 bits of the hash of site, consent and event id.
+type EventKey [16]byte
 
-func keyOf(site string, c consent.ID, id string) eventKey {
+func keyOf(site string, c consent.ID, id string) EventKey {
 	b := make([]byte, 0, 192)
 	b = append(append(b, site...), 0)
 	b = append(append(b, c[:]...), id...)
 	sum := sha256.Sum256(b)
-	return eventKey(sum[:16])
+	return EventKey(sum[:16])
 }
 
 // duplicates remembers the ids of events for duplicateWindow. An id is
@@ -35,25 +35,28 @@ func keyOf(site string, c consent.ID, id string) eventKey {
 // concurrent use.
 type duplicates struct {
 	mu    sync.Mutex
-	seen  map[eventKey]int64 // hour since 1970 in which it was reserved
+	seen  map[EventKey]int64 // hour since 1970 in which it was reserved
 	hours []hourOfKeys       // oldest first
 }
 
 type hourOfKeys struct {
 	hour int64
-	keys []eventKey
+	keys []EventKey
 }
 
-func newDuplicates() *duplicates { return &duplicates{seen: map[eventKey]int64{}} }
+// hourOf numbers the hours since 1970.
+func hourOf(t time.Time) int64 { return t.Unix() / int64(duplicateBucket/time.Second) }
+
+func newDuplicates() *duplicates { return &duplicates{seen: map[EventKey]int64{}} }
 
 // reserve remembers key; false if it is there already.
-func (d *duplicates) reserve(key eventKey, now time.Time) bool {
+func (d *duplicates) reserve(key EventKey, now time.Time) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if _, there := d.seen[key]; there {
 		return false
 	}
-	hour := now.Unix() / int64(duplicateBucket/time.Second)
+	hour := hourOf(now)
 	if n := len(d.hours); n == 0 || d.hours[n-1].hour < hour {
 		d.hours = append(d.hours, hourOfKeys{hour: hour})
 	}
@@ -67,7 +70,7 @@ func (d *duplicates) reserve(key eventKey, now time.Time) bool {
 }
 
 // release forgets a reservation whose event was not kept.
-func (d *duplicates) release(key eventKey) {
+func (d *duplicates) release(key EventKey) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.seen, key)
@@ -77,7 +80,7 @@ func (d *duplicates) release(key eventKey) {
 func (d *duplicates) sweep(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	limit := now.Add(-duplicateWindow).Unix() / int64(duplicateBucket/time.Second)
+	limit := hourOf(now.Add(-duplicateWindow))
 	for len(d.hours) > 0 && d.hours[0].hour < limit {
 		d.forgetOldest()
 	}

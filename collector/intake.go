@@ -66,7 +66,7 @@ type intake struct {
 // keeping is what has to be undone where an event cannot be kept after all.
 type keeping struct {
 	index     int
-	duplicate eventKey
+	duplicate EventKey
 	named     bool // the client gave an id
 	session   sessionKey
 	first     bool

@@ -45,7 +45,7 @@ func TestDuplicatesAreBounded(t *testing.T) {
 	t.Parallel()
 	d := newDuplicates()
 	now := noon
-	var key eventKey
+	var key EventKey
 	for i := range maxRemembered + maxRemembered/4 {
 		key[0], key[1], key[2] = byte(i), byte(i>>8), byte(i>>16)
 		if i%(maxRemembered/8) == 0 {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sluice/consent"
 )
@@ -74,6 +75,58 @@ func TestIssueTimesGoOnAfterACrash(t *testing.T) {
 	for name, token := range map[string]string{"first": first.Signed, "newest": newest.Signed} {
 		if _, body := r.ask(t, http.MethodPost, r.public+"/_s/e", oneEvent, token); !strings.Contains(body, "withdrawn") {
 			t.Errorf("event under the %s token after analytics were taken back: %s", name, body)
+		}
+	}
+}
+
+// TestRepeatedEventAfterACrash: a client whose answer was cut off by a kill
+// sends its events again, and they are stored once: straight after, and also
+// once what was accepted has left the spool's tail.
+func TestRepeatedEventAfterACrash(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := start(t, dir)
+	token := r.grant(t)
+	send := func(r *running, id, want string) {
+		t.Helper()
+		event := `{"site":"example.com","events":[{"id":"` + id + `","name":"pageview","url":"https://example.com/"}]}`
+		if status, body := r.ask(t, http.MethodPost, r.public+"/_s/e", event, token); status != 202 || !strings.Contains(body, want) {
+			t.Errorf("event %s: %d %s, want %s", id, status, body, want)
+		}
+	}
+	send(r, "early", `"accepted":1`)
+	eventually(t, "the event is noted", func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, "seen", "*.ids"))
+		if err != nil || len(found) != 1 {
+			return false
+		}
+		info, err := os.Stat(found[0])
+		return err == nil && info.Size() == 16
+	})
+	send(r, "late", `"accepted":1`)
+	crashed := crashCopy(t, dir)
+	if err := r.stop(); err != nil {
+		t.Error(err)
+	}
+	for name, dir := range map[string]string{"crash": crashed, "stop": dir} {
+		r := start(t, dir)
+		t.Log("after a ", name)
+		send(r, "early", `"duplicate"`)
+		send(r, "late", `"duplicate"`)
+		send(r, "new", `"accepted":1`)
+	}
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatal("waited in vain until ", what)
+		case <-tick.C:
 		}
 	}
 }

@@ -74,6 +74,7 @@ type machine struct {
 	store     *store.Store
 	sinks     []forwarder
 	collector *collector.Handler
+	noting    noting
 	consents  *consent.Handler
 	auth      *auth
 	metrics   *metrics
@@ -138,6 +139,9 @@ func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *mach
 	m.health = &health{dataDir: c.DataDir, accepts: m.accepts, damage: m.damage}
 	m.publish()
 	if err = m.openDoors(); err != nil {
+		return m, err
+	}
+	if err = m.recallEvents(); err != nil {
 		return m, err
 	}
 	m.handler, err = m.routes()
@@ -254,6 +258,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	tried, prepared := make(chan struct{}), make(chan struct{})
 	consumers.Go(func() { m.prepare(work, tried, prepared) })
 	consumers.Go(func() { m.write(work, prepared) })
+	consumers.Go(func() { m.note(work) })
 	for _, sink := range m.sinks {
 		consumers.Go(func() { m.forward(work, sink) })
 	}

@@ -67,7 +67,7 @@ const writerName = "clickhouse"
 // ever.
 func (m *machine) registerConsumers() error {
 	sp := m.state.journal.spool
-	names := []string{writerName}
+	names := []string{writerName, seenName}
 	for _, s := range m.sinks {
 		names = append(names, s.Name())
 	}
