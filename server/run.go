@@ -259,6 +259,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	consumers.Go(func() { m.prepare(work, tried, prepared) })
 	consumers.Go(func() { m.write(work, prepared) })
 	consumers.Go(func() { m.note(work) })
+	consumers.Go(func() { m.takeBack(work, prepared) })
 	for _, sink := range m.sinks {
 		consumers.Go(func() { m.forward(work, sink) })
 	}

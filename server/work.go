@@ -16,6 +16,7 @@ import (
 	"sluice/collector/enrich"
 	"sluice/collector/ga4"
 	"sluice/collector/spool"
+	"sluice/collector/store"
 )
 
 // How often ClickHouse is asked whether it is there: again after prepareEvery
@@ -57,9 +58,6 @@ func (m *machine) prepare(ctx context.Context, tried, prepared chan<- struct{}) 
 	}
 }
 
-// writerName is the cursor of the consumer that brings records to ClickHouse.
-const writerName = "clickhouse"
-
 // registerConsumers gives every consumer its cursor before the first record is
 // accepted: from then on the spool keeps what each of them has not taken, also
 // while ClickHouse has never been up. Forwarders whose site or service is no
@@ -67,7 +65,7 @@ const writerName = "clickhouse"
 // ever.
 func (m *machine) registerConsumers() error {
 	sp := m.state.journal.spool
-	names := []string{writerName, seenName}
+	names := []string{store.WriterName, store.TakeBackName, seenName}
 	for _, s := range m.sinks {
 		names = append(names, s.Name())
 	}
@@ -94,8 +92,18 @@ func (m *machine) write(ctx context.Context, prepared <-chan struct{}) {
 	case <-ctx.Done():
 		return
 	}
-	err := m.state.journal.spool.Consume(ctx, writerName, m.store, spool.ConsumerOptions{MaxBackoff: 10 * time.Second})
-	m.ended(ctx, writerName, err)
+	err := m.state.journal.spool.Consume(ctx, store.WriterName, m.store, spool.ConsumerOptions{MaxBackoff: 10 * time.Second})
+	m.ended(ctx, store.WriterName, err)
+}
+
+// takeBack is the consumer that takes rows back behind the writer.
+func (m *machine) takeBack(ctx context.Context, prepared <-chan struct{}) {
+	select {
+	case <-prepared:
+	case <-ctx.Done():
+		return
+	}
+	m.ended(ctx, store.TakeBackName, m.store.RunTakeBack(ctx, m.state.journal.spool, store.WriterName))
 }
 
 // forward is the consumer that brings a site's events to Google Analytics.

@@ -47,7 +47,7 @@ func TestForwardsOfOneEventID(t *testing.T) {
 			Site: "example.com", ConsentID: v.consent, Time: now, Events: consent.Anonymise,
 		})})
 	}
-	deliver(t, s, batch(spoolID, 20, withdrawals...))
+	takeBack(t, s, batch(spoolID, 20, withdrawals...))
 	if got := states(); !cmp.Equal(got, want) {
 		t.Errorf("after both withdrew: got %v, want %v", got, want)
 	}

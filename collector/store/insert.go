@@ -15,8 +15,8 @@ import (
 
 // rejected is a row that its table does not take.
 type rejected struct {
-	row    row
-	reason string
+	row row
+	err error // why
 }
 
 // insert writes the rows of one table and returns those it cannot hold.
@@ -88,7 +88,7 @@ func (s *Store) send(ctx context.Context, t table, rows []row, token string) ([]
 		return bad, err
 	}
 	if len(rows) == 1 {
-		return []rejected{{rows[0], err.Error()}}, nil
+		return []rejected{{rows[0], err}}, nil
 	}
 	for i, half := range [][]row{rows[:len(rows)/2], rows[len(rows)/2:]} {
 		worse, err := s.send(ctx, t, half, fmt.Sprintf("%s.%d", token, i))
@@ -119,7 +119,7 @@ func (s *Store) sendBlock(ctx context.Context, t table, rows []row, token string
 		unfit := -1
 		for i, r := range rows {
 			if err := batch.AppendStruct(r); err != nil {
-				bad = append(bad, rejected{r, err.Error()})
+				bad = append(bad, rejected{r, err})
 				unfit = i
 				break
 			}

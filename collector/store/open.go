@@ -64,7 +64,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, log: o.Logger, dead: &deadLetters{dir: filepath.Join(o.DataDir, "dead")}}
+	s := &Store{o: o, log: o.Logger, dead: deadLettersOf(o.DataDir, o.Logger)}
 	opt, err := driverOptions(o.URL)
 	if err != nil {
 		return nil, err

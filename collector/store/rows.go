@@ -214,6 +214,14 @@ func newCounterRow(c consent.Count, at origin, keep Retention) *counterRow {
 	}
 }
 
+// count is what the row was made from.
+func (c *counterRow) count() consent.Count {
+	return consent.Count{
+		Site: c.Site, Hour: c.Hour, Kind: consent.CountKind(c.Kind), Key: c.Key,
+		Notice: c.Notice, Language: c.Language, Country: c.Country, N: c.N,
+	}
+}
+
 // identity tells a row from every other of its table. The seq does, except for
 // counters, of which one record makes several.
 type identity struct {

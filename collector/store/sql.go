@@ -120,7 +120,7 @@ func OpenForReading(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open clickhouse: %w", err)
 	}
-	return &Store{o: o, log: o.Logger, conn: conn, database: opt.Auth.Database}, nil
+	return &Store{o: o, log: o.Logger, conn: conn, database: opt.Auth.Database, dead: deadLettersOf(o.DataDir, o.Logger)}, nil
 }
 
 // answers reports whether an engine answers on the socket.

@@ -5,12 +5,16 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
+
+	"sluice/collector/spool"
+	"sluice/consent"
 )
 
 // cut takes back what was collected under one consent before a withdrawal or
@@ -22,37 +26,161 @@ type cut struct {
 	erase     bool      // delete the rows; else anonymise them
 }
 
-// cutsAtOnce is how many consents one mutation takes back: each mutation reads
-// the table once, and its text must stay below max_query_size.
-const cutsAtOnce = 100
+// RunTakeBack carries out the withdrawals and tombstones of sp until ctx is
+// done, each once the consumer called writer, whose sink is the store, has
+// stored what came before it. It is a consumer of its own, called
+// TakeBackName, so that the writer waits for no mutation. The error is that of
+// [spool.Spool.Consume].
+//
+// The bound: what a withdrawal takes back is gone from every query after
+// takeBackWait, the writer's own delay (about a second), and the mutation, for
+// which a table of 20 million events takes seconds. What is asked meanwhile is
+// taken back together by the next mutation.
+func (s *Store) RunTakeBack(ctx context.Context, sp *spool.Spool, writer string) error {
+	stored := func(seq uint64) bool {
+		return slices.ContainsFunc(sp.Stats().Consumers, func(c spool.ConsumerStats) bool { return c.Name == writer && c.Next > seq })
+	}
+	return sp.Consume(ctx, TakeBackName, takeBackSink{s, stored}, spool.ConsumerOptions{
+		Kinds:   []spool.Kind{spool.KindWithdrawal, spool.KindTombstone},
+		MaxWait: takeBackWait, MaxRecords: 1_000_000, MaxBackoff: 10 * time.Second,
+	})
+}
 
-// takeBack carries out cuts. It may be repeated: rows that were anonymised
-// name no receipt any more, and rows that were deleted are gone.
+// TakeBackName is the name of the consumer that RunTakeBack is.
+const TakeBackName = "takeback"
+
+const (
+	// takeBackWait is how long a withdrawal waits for others.
+	takeBackWait = 2 * time.Second
+	// storedPoll is how often a withdrawal looks whether the writer is past it.
+	storedPoll = 50 * time.Millisecond
+)
+
+// takeBackSink gives batches to TakeBack, each in its time.
+type takeBackSink struct {
+	*Store
+	stored func(seq uint64) bool // whether the writer has stored every record up to seq
+}
+
+func (t takeBackSink) Deliver(ctx context.Context, b spool.Batch) error {
+	tick := time.NewTicker(storedPoll)
+	defer tick.Stop()
+	for last := b.Records[len(b.Records)-1].Seq; !t.stored(last); {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the writer: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return t.TakeBack(ctx, b)
+}
+
+// TakeBack carries out the withdrawals and tombstones of a batch; its other
+// records it passes over, but none of these: one that cannot be read is an
+// error. Every record before them has to be stored already. It may be
+// repeated: rows that were anonymised name no receipt any more, and
+// rows that were deleted are gone. Rows are named by seq, so that what was
+// collected later under a new grant stays as it is.
+func (s *Store) TakeBack(ctx context.Context, b spool.Batch) error {
+	var cuts []cut
+	for _, r := range b.Records {
+		c, err := decodeCut(r)
+		if err != nil {
+			return fmt.Errorf("record %d: %w", r.Seq, err)
+		}
+		if c != nil {
+			cuts = append(cuts, *c)
+		}
+	}
+	for some := range slices.Chunk(cuts, cutsAtOnce) {
+		if err := s.takeBack(ctx, b.Spool, some); err != nil {
+			return fmt.Errorf("take back what was collected before record %d: %w", some[len(some)-1].before, err)
+		}
+	}
+	return nil
+}
+
+// decodeCut returns what a record takes back; nil: nothing.
+func decodeCut(r spool.Record) (*cut, error) {
+	switch r.Kind {
+	case spool.KindWithdrawal:
+		w, err := consent.DecodeWithdrawal(r.Data)
+		if err != nil || w.Events == "" {
+			return nil, err
+		}
+		return &cut{consentID: w.ConsentID, before: r.Seq, at: w.Time, erase: w.Events == consent.Erase}, nil
+	case spool.KindTombstone:
+		t, err := consent.DecodeTombstone(r.Data)
+		if err != nil {
+			return nil, err
+		}
+		return &cut{consentID: t.ConsentID, before: r.Seq, at: t.Time, erase: true}, nil
+	}
+	return nil, nil
+}
+
+const (
+	// cutsAtOnce is how many consents are looked up together.
+	cutsAtOnce = 100
+	// receiptsAtOnce is how many receipts one condition names, and
+	// conditionBytes how long the conditions of one mutation are together: each
+	// mutation reads the table once, and its text must stay below
+	// max_query_size, 256 KiB, however often one visitor has decided.
+	receiptsAtOnce = 500
+	conditionBytes = 100 << 10
+)
+
+// takeBack carries out cuts: first on the dead letters, so that none of them
+// is put back behind the mutation, then on the tables.
 func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
-	for some := range slices.Chunk(cuts, cutsAtOnce) {
-		receipts, err := s.receiptsOf(ctx, some)
-		if err != nil {
+	receipts, err := s.receiptsOf(ctx, cuts)
+	if err != nil {
+		return err
+	}
+	if err := s.dead.receipts(receipts); err != nil {
+		return err
+	}
+	if err := s.dead.forget(spoolID, cuts, receipts); err != nil {
+		return err
+	}
+	var erase, anonymise []string
+	for _, c := range cuts {
+		if c.erase {
+			erase = c.appendWhere(erase, spoolID, receipts[c.consentID])
+		} else {
+			anonymise = c.appendWhere(anonymise, spoolID, receipts[c.consentID])
+		}
+	}
+	// Erasing comes first: what was anonymised names no receipt any more.
+	for some := range upTo(erase, conditionBytes) {
+		if err := s.erase(ctx, some); err != nil {
 			return err
 		}
-		var erase, anonymise []string
-		for _, c := range some {
-			switch where := c.where(spoolID, receipts[c.consentID]); {
-			case where == "": // nothing was ever collected
-			case c.erase:
-				erase = append(erase, where)
-			default:
-				anonymise = append(anonymise, where)
-			}
-		}
-		if err := s.anonymise(ctx, anonymise); err != nil {
-			return err
-		}
-		if err := s.erase(ctx, erase); err != nil {
+	}
+	for some := range upTo(anonymise, conditionBytes) {
+		if err := s.anonymise(ctx, some); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// upTo cuts texts into runs of up to so many bytes, each of at least one text.
+func upTo(texts []string, bytes int) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for len(texts) > 0 {
+			n, size := 1, len(texts[0])
+			for n < len(texts) && size+len(texts[n]) <= bytes {
+				size += len(texts[n])
+				n++
+			}
+			if !yield(texts[:n]) {
+				return
+			}
+			texts = texts[n:]
+		}
+	}
 }
 
 // receiptsOf returns the receipt ids of each consent.
@@ -80,18 +208,19 @@ func (s *Store) receiptsOf(ctx context.Context, cuts []cut) (map[uuid.UUID][]uui
 	return out, nil
 }
 
-// where is the condition for the rows of a cut, "" where there can be none.
-// Mutations take no bound values; ids and numbers need no quoting beyond '.
-func (c *cut) where(spoolID uuid.UUID, receipts []uuid.UUID) string {
-	if len(receipts) == 0 {
-		return ""
+// appendWhere appends the conditions for the rows of a cut; there are none
+// where nothing was ever collected. Mutations take no bound values; ids and
+// numbers need no quoting beyond '.
+func (c *cut) appendWhere(dst []string, spoolID uuid.UUID, receipts []uuid.UUID) []string {
+	for some := range slices.Chunk(receipts, receiptsAtOnce) {
+		quoted := make([]string, len(some))
+		for i, id := range some {
+			quoted[i] = quoteText(id.String())
+		}
+		dst = append(dst, fmt.Sprintf("(receipt_id IN (%s) AND if(spool_id = '%s', seq < %d, ts <= fromUnixTimestamp64Milli(%d)))",
+			strings.Join(quoted, ", "), spoolID, c.before, c.at.UnixMilli()))
 	}
-	quoted := make([]string, len(receipts))
-	for i, id := range receipts {
-		quoted[i] = quoteText(id.String())
-	}
-	return fmt.Sprintf("(receipt_id IN (%s) AND if(spool_id = '%s', seq < %d, ts <= fromUnixTimestamp64Milli(%d)))",
-		strings.Join(quoted, ", "), spoolID, c.before, c.at.UnixMilli())
+	return dst
 }
 
 // erase deletes rows: at once for everybody who reads, and from the disk as the
@@ -106,11 +235,11 @@ func (s *Store) erase(ctx context.Context, where []string) error {
 			continue
 		}
 		if err := s.conn.Exec(ctx, "DELETE FROM "+s.mutable(table)+" WHERE "+condition); err != nil {
-			return fmt.Errorf("erase %s of %d consents: %w", table, len(where), err)
+			return fmt.Errorf("erase %s under %d conditions: %w", table, len(where), err)
 		}
 		later := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 0}))
 		if err := s.conn.Exec(later, "ALTER TABLE "+s.mutable(table)+" APPLY DELETED MASK"); err != nil {
-			return fmt.Errorf("erase %s of %d consents from the disk: %w", table, len(where), err)
+			return fmt.Errorf("erase %s under %d conditions from the disk: %w", table, len(where), err)
 		}
 	}
 	return nil
@@ -143,7 +272,7 @@ func (s *Store) anonymise(ctx context.Context, where []string) error {
 		}
 		alter := "ALTER TABLE " + s.mutable(change.table) + " UPDATE "
 		if err := s.conn.Exec(ctx, alter+change.set+" WHERE "+condition); err != nil {
-			return fmt.Errorf("anonymise %s of %d consents: %w", change.table, len(where), err)
+			return fmt.Errorf("anonymise %s under %d conditions: %w", change.table, len(where), err)
 		}
 		if err := s.conn.Exec(ctx, alter+none+" WHERE 0"); err != nil {
 			return fmt.Errorf("drive out the record of a mutation: %w", err)

@@ -9,9 +9,17 @@ import (
 
 	"sluice/collector"
 	"sluice/collector/spool"
+	"sluice/collector/store"
 	"sluice/collector/store/storetest"
 	"sluice/consent"
 )
+
+func takeBack(t testing.TB, s *store.Store, b spool.Batch) {
+	t.Helper()
+	if err := s.TakeBack(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestWithdrawal(t *testing.T) {
 	t.Parallel()
@@ -47,8 +55,10 @@ func TestWithdrawal(t *testing.T) {
 		spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.first, func(e *collector.Event) { e.ID = "late" })},
 	)
 	deliver(t, s, b)
+	takeBack(t, s, b)
 	b.Attempt, b.Recovered = 2, true
 	deliver(t, s, b) // a second time changes nothing more
+	takeBack(t, s, b)
 
 	if got := value[uint64](t, s, "SELECT count() FROM events"); got != 7 {
 		t.Errorf("events: got %d, want 7: anonymising deletes none", got)
@@ -80,8 +90,10 @@ func TestWithdrawal(t *testing.T) {
 			spool.Record{Kind: spool.KindEvent, Data: r.event(one.consent, one.second, func(e *collector.Event) { e.ID = "after erasure" })},
 		)
 		deliver(t, s, b)
+		takeBack(t, s, b)
 		b.Recovered = true
 		deliver(t, s, b)
+		takeBack(t, s, b)
 		got := value[[]string](t, s, "SELECT arraySort(groupArray(event_id)) FROM events WHERE NOT "+cutOff)
 		if want := []string{"after erasure", "other"}; !cmp.Equal(got, want) {
 			t.Errorf("events: got %v, want %v", got, want)
@@ -105,7 +117,7 @@ func TestTracesLeave(t *testing.T) {
 	withdrawn, erased, staying := uuid.New(), uuid.New(), uuid.New()
 	first, second, third := uuid.New(), uuid.New(), uuid.New()
 	chain := consent.NewChain(consent.Head{ChainID: uuid.New()})
-	deliver(t, s, batch(uuid.New(), 1,
+	b := batch(uuid.New(), 1,
 		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(withdrawn, first, chain)},
 		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(erased, second, chain)},
 		spool.Record{Kind: spool.KindEvent, Data: r.event(withdrawn, first, nil)},
@@ -115,7 +127,9 @@ func TestTracesLeave(t *testing.T) {
 			Site: "example.com", ConsentID: withdrawn, Time: now, Events: consent.Anonymise,
 		})},
 		spool.Record{Kind: spool.KindTombstone, Data: r.encode(consent.Tombstone{Site: "example.com", ConsentID: erased, Time: now})},
-	))
+	)
+	deliver(t, s, b)
+	takeBack(t, s, b)
 	// Old values lie in parts that were replaced, or are masked in those that
 	// were not yet; the key of new ones stands in the mutation's record.
 	const traces = `SELECT (SELECT count() FROM system.parts WHERE table = 'events' AND (NOT active OR has_lightweight_delete))

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"sluice/collector"
@@ -11,48 +13,44 @@ import (
 	"sluice/consent"
 )
 
+// WriterName is the name of the spool's consumer that Deliver is the sink of.
+const WriterName = "clickhouse"
+
 // Deliver writes a batch of the spool; it is the Sink of the spool's consumer.
-// nil means that every record of the batch is stored, has taken effect, or
-// lies in the dead-letter file with its reason. An error means that ClickHouse
-// could not be asked or did not answer: the same batch is to come again.
-//
-// Everything of the batch is inserted first; then withdrawals and tombstones
-// take their rows back. Those name rows by seq, so that a batch that comes
-// twice does not touch what was collected later under a new grant.
+// nil means that every record of the batch is stored, or lies among the dead
+// letters with its reason. An error means that ClickHouse could not be asked or
+// did not answer: the same batch is to come again. Withdrawals and tombstones
+// are left to [Store.RunTakeBack].
 func (s *Store) Deliver(ctx context.Context, b spool.Batch) error {
 	if !s.prepared.Load() {
 		return ErrNotPrepared
 	}
-	d := s.decode(b)
-	for _, t := range d.tables() {
-		bad, err := s.insert(ctx, &b, t)
-		if err != nil {
-			return fmt.Errorf("write records %d–%d to %s: %w", b.First, b.Last, t.name, err)
-		}
-		for _, rejected := range bad {
-			d.reject(rejected.row.identity().Seq, rejected.reason)
-		}
-	}
-	if err := s.takeBack(ctx, b.Spool, d.cuts); err != nil {
-		return fmt.Errorf("take back records before %d: %w", b.Last, err)
-	}
-	if err := s.dead.write(d.dead); err != nil {
+	dead, err := s.write(ctx, &b, s.decode(&b, false))
+	if err != nil {
 		return err
 	}
-	if len(d.dead) > 0 {
-		s.log.WarnContext(ctx, "records went to the dead-letter file", "batch", b.First, "records", len(d.dead), "err", d.dead[0].Reason)
-	}
-	return nil
+	return s.bury(ctx, &b, dead)
 }
 
-// decoded is a batch as rows and cuts.
+// write inserts the rows of a batch and returns what no table takes.
+func (s *Store) write(ctx context.Context, b *spool.Batch, d *decoded) ([]DeadLetter, error) {
+	for _, t := range d.tables() {
+		bad, err := s.insert(ctx, b, t)
+		if err != nil {
+			return nil, fmt.Errorf("write records %d–%d to %s: %w", b.First, b.Last, t.name, err)
+		}
+		d.reject(bad)
+	}
+	return d.dead, nil
+}
+
+// decoded is a batch as rows.
 type decoded struct {
-	batch    spool.Batch
+	batch    *spool.Batch
 	events   []row
 	receipts []row
 	forwards []row
 	counters counterRows
-	cuts     []cut
 	dead     []DeadLetter
 }
 
@@ -74,17 +72,18 @@ func (d *decoded) tables() []table {
 }
 
 // decode turns records into rows. The same batch always gives the same rows.
-func (s *Store) decode(b spool.Batch) *decoded {
-	d := &decoded{batch: b}
-	for i := range b.Records {
-		if err := s.decodeRecord(d, &b.Records[i]); err != nil {
-			d.reject(b.Records[i].Seq, err.Error())
+// apart keeps the counts of different records in different rows.
+func (s *Store) decode(b *spool.Batch, apart bool) *decoded {
+	d := &decoded{batch: b, counters: counterRows{apart: apart}}
+	for _, r := range b.Records {
+		if err := s.decodeRecord(d, r); err != nil {
+			d.dead = append(d.dead, newDeadLetter(b.Spool, r, err))
 		}
 	}
 	return d
 }
 
-func (s *Store) decodeRecord(d *decoded, r *spool.Record) error {
+func (s *Store) decodeRecord(d *decoded, r spool.Record) error {
 	at := origin{SpoolID: d.batch.Spool, Seq: r.Seq}
 	switch r.Kind {
 	case spool.KindEvent:
@@ -117,65 +116,56 @@ func (s *Store) decodeRecord(d *decoded, r *spool.Record) error {
 		for _, c := range counts {
 			d.counters.add(c, at, s.o.Retention(c.Site))
 		}
-	case spool.KindWithdrawal:
-		w, err := consent.DecodeWithdrawal(r.Data)
-		if err != nil {
-			return err
-		}
-		if w.Events != "" {
-			d.cuts = append(d.cuts, cut{consentID: w.ConsentID, before: r.Seq, at: w.Time, erase: w.Events == consent.Erase})
-		}
-	case spool.KindTombstone:
-		t, err := consent.DecodeTombstone(r.Data)
-		if err != nil {
-			return err
-		}
-		d.cuts = append(d.cuts, cut{consentID: t.ConsentID, before: r.Seq, at: t.Time, erase: true})
+	case spool.KindWithdrawal, spool.KindTombstone: // see TakeBack
 	default:
 		return fmt.Errorf("records of kind %d are unknown to this version", r.Kind)
 	}
 	return nil
 }
 
-// reject sends the record with this seq to the dead letters.
-func (d *decoded) reject(seq uint64, reason string) {
-	for i := range d.batch.Records {
-		if r := &d.batch.Records[i]; r.Seq == seq {
-			d.dead = append(d.dead, DeadLetter{
-				Time: time.Now().UTC(), Spool: d.batch.Spool, Seq: seq, Kind: kindName(r.Kind), Reason: reason, Data: r.Data,
-			})
-			return
+// reject makes dead letters of rows that their table refused. That of an event
+// is its record. That of counters is the sum that was refused: others of the
+// same records may be stored.
+func (d *decoded) reject(bad []rejected) {
+	counts := map[uint64][]consent.Count{} // by seq
+	for _, r := range bad {
+		seq := r.row.identity().Seq
+		at, _ := slices.BinarySearchFunc(d.batch.Records, seq, func(r spool.Record, seq uint64) int { return cmp.Compare(r.Seq, seq) })
+		record := d.batch.Records[at]
+		if c, ok := r.row.(*counterRow); ok {
+			counts[seq] = append(counts[seq], c.count())
+			record.Data = consent.AppendCounts(nil, counts[seq])
+			d.dead = slices.DeleteFunc(d.dead, func(l DeadLetter) bool { return l.Seq == seq })
 		}
+		d.dead = append(d.dead, newDeadLetter(d.batch.Spool, record, r.err))
 	}
-}
-
-func kindName(k spool.Kind) string {
-	names := map[spool.Kind]string{
-		spool.KindEvent: "event", spool.KindReceipt: "receipt", spool.KindWithdrawal: "withdrawal",
-		spool.KindTombstone: "tombstone", spool.KindCounter: "counter", spool.KindForward: "forward",
-	}
-	if name, ok := names[k]; ok {
-		return name
-	}
-	return fmt.Sprint(uint8(k))
 }
 
 // counterRows sums counts per key and hour. A row takes the seq of the first
 // record that adds to it, so equal batches make equal rows.
 type counterRows struct {
 	rows  []row
-	index map[consent.Count]*counterRow // by everything but N
+	index map[counterKey]*counterRow
+	apart bool // sum no further than one record
+}
+
+type counterKey struct {
+	consent.Count        // everything but N
+	seq           uint64 // 0 where sums go across records
 }
 
 func (c *counterRows) add(count consent.Count, at origin, keep Retention) {
-	key := count
+	key := counterKey{Count: count}
 	key.N, key.Hour = 0, count.Hour.UTC().Truncate(time.Hour)
+	if c.apart {
+		key.seq = at.Seq
+	}
 	if sum, ok := c.index[key]; ok {
 		sum.N += count.N
 		return
 	}
 	if c.index == nil {
-		c.index = map[consent.Count]*counterRow{}
+		c.index = map[counterKey]*counterRow{}
 	}
 	row := newCounterRow(count, at, keep)
 	c.index[key] = row
