@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test check bench deps dist geo chromium tools clean
+.PHONY: help run build test fuzz check bench deps dist geo chromium tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -51,6 +51,13 @@ test-ts: $(MODULES)
 
 test-go: deps geo chromium
 	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
+
+fuzz: ## look for inputs that break a reader; FUZZTIME=5m for longer
+	@grep -rno --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z]*' . | while IFS=: read -r file _ name; do \
+		name="$${name#func }"; \
+		printf '\033[1m==> %s\033[0m\n' "$$name"; \
+		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(or $(FUZZTIME),10000x) "$$(dirname "$$file")"; \
+	done
 
 check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
 	$(call say,gofmt)

@@ -42,7 +42,7 @@ var browser = sync.OnceValues(func() (started, error) {
 		return started{}, err
 	}
 	allocator, leave := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.Env("TMPDIR="+profile), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.UserAgent(userAgent), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	return started{ctx, func() { cancel(); leave(); _ = os.RemoveAll(profile) }}, chromedp.Do(ctx)
