@@ -30,6 +30,9 @@ import (
 
 func TestMain(m *testing.M) {
 	engine.MainIfChild()
+	if os.Getenv(serveVariable) != "" {
+		serveAsMain()
+	}
 	if address := os.Getenv(bareEchoVariable); address != "" {
 		bareEcho(address)
 	}
