@@ -16,7 +16,6 @@ import (
 // static/src/consent/wire.ts.
 type bannerData struct {
 	Site        string            `json:"site"`
-	Base        string            `json:"base"`
 	Language    string            `json:"lang"`
 	Direction   string            `json:"dir"`
 	Notice      bannerNotice      `json:"notice"`
@@ -70,7 +69,7 @@ func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]
 	s := p.Site
 	words := s.words(lang, texts)
 	data := bannerData{
-		Site: s.Domain, Base: s.PublicURL, Language: lang, Direction: direction(lang),
+		Site: s.Domain, Language: lang, Direction: direction(lang),
 		Notice:     bannerNotice{Version: p.Current.Version, Updated: s.Notice.Updated, PolicyURL: s.Notice.PolicyURL},
 		Controller: bannerController{Name: s.Controller.Name, Contact: s.Controller.Contact},
 		Purposes:   p.shownPurposes(words),

@@ -30,7 +30,7 @@ func TestBannerData(t *testing.T) {
 	if got.Texts["title"] != "Ihre Entscheidung" || got.Texts["accept"] != "Alle akzeptieren" || got.Texts["choices.title"] != "" {
 		t.Errorf("texts %v", got.Texts)
 	}
-	if got.Site != "example.com" || got.Base != "https://example.com/_s" || got.Direction != "ltr" || got.Days != 180 || got.Layout != "bar" {
+	if got.Site != "example.com" || got.Direction != "ltr" || got.Days != 180 || got.Layout != "bar" {
 		t.Errorf("%+v", got)
 	}
 	type line struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sluice/consent"
+	"sluice/dashboards/query"
 )
 
 // Errors that the server itself raises.
@@ -74,6 +75,8 @@ var answers = []struct {
 		detail: "Wait as long as Retry-After says."},
 	{err: consent.ErrUnavailable, status: http.StatusServiceUnavailable, title: "Cannot keep this now", retry: 30 * time.Second,
 		detail: "Nothing was recorded. Send the same request again after Retry-After."},
+	{err: query.ErrUnavailable, status: http.StatusServiceUnavailable, title: "No statistics now", retry: 10 * time.Second,
+		detail: "Statistics cannot be read now. Ask again after Retry-After, or for a shorter period."},
 	{err: context.DeadlineExceeded, status: http.StatusServiceUnavailable, title: "Took too long", retry: 10 * time.Second,
 		detail: "Ask again after Retry-After, or for a shorter period."},
 	{err: errNotSupported, status: http.StatusNotImplemented, title: "Not available yet",

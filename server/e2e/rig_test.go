@@ -130,6 +130,7 @@ sites:
     services:
       - {preset: google-analytics, measurement_id: G-TEST123, api_secret: a-secret-of-the-test, endpoint: %s/mp/collect}
   - {domain: other.example}
+  - {domain: shop.localhost, public_url: "http://stats.shop.localhost/_s"}
 api_keys: [{name: test, key_hash: "sha256:%s", sites: [localhost]}]
 users: [{email: %q, password_hash: %q, role: admin}]
 `, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, apiKeyHash(), user, passwordHash())

@@ -1,5 +1,5 @@
 import { memory } from './gate';
-import { base, host, owns, site } from './tag';
+import { base, home, near, site } from './tag';
 
 /**
  * Posts JSON for this site as text/plain, which needs no preflight on another
@@ -13,7 +13,7 @@ export async function post(path: string, body: object): Promise<Response> {
     method: 'POST',
     body: JSON.stringify({ site, token: memory.kept?.token, ...body }),
     keepalive: true,
-    credentials: owns(host) ? 'include' : 'same-origin',
+    credentials: home && near ? 'include' : 'same-origin',
   });
   if (answer.redirected || /html/.test(answer.headers.get('content-type')!)) {
     console.error(`sluice: redirect or HTML; pass ${base} on unchanged`);

@@ -1,17 +1,22 @@
 /** What the embedding script tag says: `<script async src="/_s/s.js" data-site="example.com">`. */
 const { dataset, src } = document.currentScript as HTMLScriptElement;
 
-/** Where the doors are: the address of the script up to its last slash, and its host. */
-export const { href: base, hostname: host } = new URL('.', src);
+/** Where the doors are: the address of the script up to its last slash. */
+const { href, hostname } = new URL('.', src);
+export { href as base };
 
 /** The domain that Sluice is configured for. */
 export const site = dataset.site || location.hostname;
-
-/** Whether a host is the site's domain or below it: stats.example.com for example.com. */
-export const owns = (name: string): boolean => `.${name}`.endsWith(`.${site}`);
 
 /** The language to ask in, or '' to let the server take the browser's. */
 export const lang = dataset.lang || document.documentElement.lang;
 
 /** False where the page counts its pageviews itself, by sluice.track('pageview'). */
 export const pageviews = dataset.pageviews !== 'off';
+
+/**
+ * Whether this page, and the doors, are on the site's domain or below it, and
+ * no test host. Where both are, cookies travel between them:
+ * stats.example.com sets them for a page of example.com.
+ */
+export const [home, near] = [location.hostname, hostname].map((name) => `.${name}`.endsWith(`.${site}`));

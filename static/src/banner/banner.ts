@@ -11,6 +11,9 @@ import { switches } from './preferences';
 
 declare const __SLUICE_DATA__: BannerData;
 
+/** Where this script came from: on a test host that is not the site's public address. */
+const base = new URL('.', (document.currentScript as HTMLScriptElement).src).href;
+
 const data = __SLUICE_DATA__;
 const { texts: t, purposes, controller, notice, dir, lang } = data;
 const sluice = window.sluice!;
@@ -101,7 +104,7 @@ function open(): void {
         'p',
         {},
         policy(),
-        link(`${data.base}/choices?site=${data.site}`, t.records!),
+        link(`${base}choices?site=${data.site}`, t.records!),
         controller.contact && link('mailto:' + controller.contact, t.contact!),
       ),
     ),

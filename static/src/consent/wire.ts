@@ -68,7 +68,6 @@ export interface Purpose {
 /** What `<base>/b` hands to the banner. Dates are `YYYY-MM-DD`. */
 export interface BannerData {
   site: string;
-  base: string;
   lang: string;
   dir: 'ltr' | 'rtl';
   notice: { version: string; updated?: string; policy_url?: string };

@@ -1,5 +1,5 @@
 import { readCookie, setCookie } from '../cookies';
-import { owns, site } from '../tag';
+import { home, site } from '../tag';
 
 export const SESSION = 'sl_s';
 
@@ -17,7 +17,7 @@ export const random = (): string => crypto.getRandomValues(new Uint32Array(2)).j
  */
 export function session(): string {
   const id = readCookie(SESSION) || ((Date.now() / 1000) | 0) + '.' + random();
-  const shared = owns(location.hostname) && /\..*\D$/.test(site);
+  const shared = home && /\..*\D$/.test(site);
   setCookie(`${SESSION}=${id};max-age=${IDLE}`, shared ? site : '');
   return id;
 }

@@ -84,8 +84,8 @@ export function startTracker(ask: () => void): Track {
 
   for (const name of ['pushState', 'replaceState'] as const) {
     const original = history[name];
-    history[name] = function (...state) {
-      original.apply(this, state);
+    history[name] = (...state) => {
+      original.apply(history, state);
       later();
     };
   }
