@@ -36,6 +36,9 @@ func commands() []command {
 		{"ledger verify", "[--config F]", "checks the chain of consent receipts", runLedgerVerify},
 		{"ledger proof", "[--config F] RECEIPT_ID", "one receipt's proof", runLedgerProof},
 		{"sql", "[--config F] [--format table|csv|json] QUERY", "one read-only query, while the server runs too", runSQL},
+		{"spool status", "[--config F]", "how far the spool's consumers are, what it holds, what is damaged", runSpoolStatus},
+		{"spool dead", "[--config F]", "the records that ClickHouse refuses, each with its reason", runSpoolDead},
+		{"spool replay", "[--config F] ID… | --all", "puts them back, while the server runs too", runSpoolReplay},
 		{"version", "", "version, commit, engine version", runVersion},
 		{"engine", "", "", runEngine},
 	}
@@ -158,7 +161,7 @@ func runCheck(_ context.Context, t terminal, args []string) error {
 		fmt.Fprintf(t.out, "%s:%s\n", configPath(*path), n)
 	}
 	if len(notices) > 0 {
-		fmt.Fprintf(t.out, "%s can be used; %d keys have no effect yet\n", configPath(*path), len(notices))
+		fmt.Fprintf(t.out, "%s can be used; the lines above (%d) are for your notice\n", configPath(*path), len(notices))
 		return nil
 	}
 	fmt.Fprintf(t.out, "%s is fine\n", configPath(*path))

@@ -43,7 +43,7 @@ func runServe(ctx context.Context, t terminal, args []string) error {
 	}
 	log := newLog(t.err, *verbose)
 	for _, n := range c.Notices() {
-		log.Warn("configured but not available yet", "key", n.Path)
+		log.Warn("configuration needs a look", "key", n.Path, "notice", n.Text)
 	}
 	m, err := assemble(c, log, time.Now)
 	if err != nil {

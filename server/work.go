@@ -182,6 +182,13 @@ func (m *machine) publish() {
 	})
 	m.metrics.gauge("sluice_spool_sync_seconds", "Mean time of the last fsyncs.", func() float64 { return stats().Sync.Mean.Seconds() })
 	m.metrics.gauge("sluice_spool_failures_total", "Writes and fsyncs that failed.", func() float64 { return float64(stats().Failures) })
+	m.metrics.gauge("sluice_dead_letters", "Records that ClickHouse refuses; NaN where they cannot be read.", func() float64 {
+		letters, err := store.DeadLetters(m.config.DataDir)
+		if err != nil {
+			return math.NaN()
+		}
+		return float64(len(letters))
+	})
 	m.metrics.gauge("sluice_clickhouse_up", "Whether ClickHouse answered the last time.", func() float64 {
 		if m.health.reached.Load() && !m.health.away.Load() {
 			return 1

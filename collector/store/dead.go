@@ -129,6 +129,17 @@ func (s *Store) Replay(ctx context.Context, chosen func(*DeadLetter) bool) (stor
 	return stored, refused, err
 }
 
+// ReplayDead is Replay for whoever has no store: it connects as the commands
+// do, to the engine of a server that runs or to one of its own.
+func ReplayDead(ctx context.Context, o Options, chosen func(*DeadLetter) bool) (stored, refused []DeadLetter, err error) {
+	s, err := OpenForReading(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Replay(ctx, chosen)
+}
+
 // replayDeadline bounds how long one file's letters take, and with it how long
 // the writer may have to wait to bury others.
 const replayDeadline = 30 * time.Second

@@ -178,6 +178,27 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 	}
 }
 
+func TestNoticeOfReceiptsThatGoFirst(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]int{
+		"retention: {events: 13 months, receipts: 12 months}": 1,
+		"retention: {receipts: 24 months}":                    1, // events: 25 months
+		"retention: {events: 12 months, receipts: 12 months}": 0,
+		"retention: {events: 365 days, receipts: 12 months}":  0,
+		"retention: {events: 36 months}":                      0,
+		"retention: {counters: 1 months, forwards: 1 months}": 0,
+	} {
+		c, err := Parse([]byte(file+"\nsites: [{domain: example.com}]"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.Notices()
+		if len(got) != want || want > 0 && (got[0].Path != "retention.receipts" || got[0].Line != 1) {
+			t.Errorf("%s: got notices %v, want %d", file, got, want)
+		}
+	}
+}
+
 func TestProblems(t *testing.T) {
 	t.Parallel()
 	site := "sites:\n  - domain: example.com\n"

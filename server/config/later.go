@@ -2,9 +2,10 @@ package config
 
 import "fmt"
 
-// Notices lists what the file asks for that this version does not do yet:
-// nothing that is configured is passed over in silence. The keys are checked
-// all the same, so that the file stays valid when the feature comes.
+// Notices lists what the file asks for that this version does not do yet, and
+// what it may ask for but hardly means: nothing that is configured is passed
+// over in silence. Keys of features to come are checked all the same, so that
+// the file stays valid when they do.
 func (c *Config) Notices() []Problem {
 	k := &checker{places: c.places}
 	later := func(asked bool, path, feature string) {
@@ -29,6 +30,10 @@ func (c *Config) Notices() []Problem {
 		later(len(s.Funnels) > 0, path+".funnels", "funnels in reports")
 		later(s.Accept.Plausible, path+".accept.plausible", "the door for Plausible's events API")
 		later(s.Accept.Gtag, path+".accept.gtag", "the door for gtag.js")
+	}
+	if c.Retention.Events.longerThan(c.Retention.Receipts) {
+		k.say("retention.receipts", "%s is shorter than retention.events, %s: once a receipt has gone nothing tells whose events it covered, and a withdrawal or an erasure cannot find them; keep receipts for at least as long",
+			c.Retention.Receipts, c.Retention.Events)
 	}
 	return sorted(k.problems)
 }
