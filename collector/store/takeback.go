@@ -33,9 +33,11 @@ type cut struct {
 // [spool.Spool.Consume].
 //
 // The bound: what a withdrawal takes back is gone from every query after
-// takeBackWait, the writer's own delay (about a second), and the mutation, for
-// which a table of 20 million events takes seconds. What is asked meanwhile is
-// taken back together by the next mutation.
+// takeBackWait, the writer's own delay (about a second), the mutation that is
+// under way, and its own. One took 15 s where the rows lay scattered over 5
+// million events, on two busy cores; 100 withdrawals together took 17 s, and
+// new events were visible within 1.7 s all the while. What is asked meanwhile
+// is taken back together by the next mutation.
 func (s *Store) RunTakeBack(ctx context.Context, sp *spool.Spool, writer string) error {
 	stored := func(seq uint64) bool {
 		return slices.ContainsFunc(sp.Stats().Consumers, func(c spool.ConsumerStats) bool { return c.Name == writer && c.Next > seq })
