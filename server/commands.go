@@ -35,6 +35,8 @@ func commands() []command {
 		{"user hash", "", "password from terminal or standard input → argon2id hash for users[].password_hash", runUserHash},
 		{"ledger verify", "[--config F]", "checks the chain of consent receipts", runLedgerVerify},
 		{"ledger proof", "[--config F] RECEIPT_ID", "one receipt's proof", runLedgerProof},
+		{"backup", "DIR|s3://BUCKET/PREFIX [--config F] [--no-keys]", "one archive of everything, while the server runs too", runBackup},
+		{"restore", "FILE|DIR|s3://… --data-dir EMPTY [--config F] [--identity F] [--consent-index F] [--new-keys]", "an archive, or the newest of a place, into an empty folder", runRestore},
 		{"sql", "[--config F] [--format table|csv|json] QUERY", "one read-only query, while the server runs too", runSQL},
 		{"spool status", "[--config F]", "how far the spool's consumers are, what it holds, what is damaged", runSpoolStatus},
 		{"spool dead", "[--config F]", "the records that ClickHouse refuses, each with its reason", runSpoolDead},

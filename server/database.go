@@ -21,7 +21,10 @@ func storeOptions(c *config.Config, log *slog.Logger) store.Options {
 		URL: c.ClickHouse.URL.Reveal(), Cluster: c.ClickHouse.Cluster, DataDir: c.DataDir,
 		MaxMemory: int64(c.ClickHouse.MaxMemory),
 		Retention: func(string) store.Retention { return keep },
-		Logger:    log.With("room", "store"),
+		BeforeMigration: func(ctx context.Context, s *store.Store, migration string) error {
+			return backUpBefore(ctx, c, s, migration, log)
+		},
+		Logger: log.With("room", "store"),
 	}
 }
 

@@ -19,6 +19,9 @@ func lockDataDir(dir string) (release func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data_dir: %w", err)
 	}
+	if err := checkRestored(dir); err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dir, "server.lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

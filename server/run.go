@@ -268,6 +268,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	defer stopKeeping()
 	keepers.Go(func() { m.state.journal.flush(keep) })
 	keepers.Go(func() { m.state.keep(keep) })
+	keepers.Go(func() { tidyBackups(keep, m.config.DataDir, m.now, m.log.With("room", "backup")) })
 	keepers.Go(func() {
 		if err := m.collector.Run(keep); err != nil {
 			m.log.Error("collector's clock stopped", "err", err)

@@ -83,7 +83,7 @@ func (s *state) catchUp(fresh bool, at consent.Position, replay func(spool.Recor
 			return fmt.Errorf("%s: %w", s.path, consent.ErrDamagedIndex)
 		}
 		from = r.Seq + 1
-		if err := s.restore(&head, r); err != nil {
+		if err := replayRecord(j.index, j.spool.ID(), &head, r); err != nil {
 			return fmt.Errorf("replay record %d of the spool: %w", r.Seq, err)
 		}
 		return replay(r)
@@ -101,8 +101,8 @@ func (s *state) catchUp(fresh bool, at consent.Position, replay func(spool.Recor
 	return nil
 }
 
-// restore applies one record to the index and the chain's head.
-func (s *state) restore(head *consent.Head, r spool.Record) error {
+// replayRecord applies one record of a spool to the index and the chain's head.
+func replayRecord(index *consent.Index, spoolID uuid.UUID, head *consent.Head, r spool.Record) error {
 	switch r.Kind {
 	case spool.KindReceipt:
 		receipt, err := consent.DecodeReceipt(r.Data)
@@ -112,26 +112,26 @@ func (s *state) restore(head *consent.Head, r spool.Record) error {
 		if receipt.ChainID != head.ChainID || receipt.N > head.N {
 			*head = consent.Head{ChainID: receipt.ChainID, N: receipt.N, Hash: receipt.Hash}
 		}
-		s.journal.index.Seen(receipt)
+		index.Seen(receipt)
 	case spool.KindWithdrawal:
 		w, err := consent.DecodeWithdrawal(r.Data)
 		if err != nil {
 			return err
 		}
-		s.journal.index.Apply(w.ConsentID, &w.Cut)
+		index.Apply(w.ConsentID, &w.Cut)
 	case spool.KindTombstone:
 		t, err := consent.DecodeTombstone(r.Data)
 		if err != nil {
 			return err
 		}
-		s.journal.index.Bury(t.ConsentID, s.journal.spool.ID(), r.Seq, t.Expires)
+		index.Bury(t.ConsentID, spoolID, r.Seq, t.Expires)
 	}
 	return nil
 }
 
 // proven reports whether receipts exist, whose tokens need the key that signed
-// them.
-func (s *state) proven() bool { return s.journal.head().N > 0 }
+// them: of this chain, or of one before a restore.
+func (s *state) proven() bool { return s.journal.head().N > 0 || len(s.keys) > 0 }
 
 // signedBy checks that every key which may have signed a live token is here,
 // and notes the one that signs from now on. lifetime is the longest consent of

@@ -102,9 +102,16 @@ func (s *Store) apply(ctx context.Context, known []migration) error {
 		}
 		applied[d.Number] = true
 	}
+	asked := false
 	for _, m := range known {
 		if applied[m.number] {
 			continue
+		}
+		if len(applied) > 0 && !asked && s.o.BeforeMigration != nil {
+			if err := s.o.BeforeMigration(ctx, s, m.name); err != nil {
+				return fmt.Errorf("prepare for migration %s: %w", m.name, err)
+			}
+			asked = true
 		}
 		if err := s.define(ctx, m.statement); err != nil {
 			return fmt.Errorf("apply migration %s: %w", m.name, err)

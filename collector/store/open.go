@@ -41,7 +41,11 @@ type Options struct {
 	// Retention says how long a site's rows are kept; nil means
 	// DefaultRetention for every site. It has to be safe for concurrent use.
 	Retention func(site string) Retention
-	Logger    *slog.Logger // nil discards
+	// BeforeMigration is called before the first migration (0005_name.sql) that
+	// changes a database with earlier ones, for whoever wants a backup. An error
+	// keeps the tables as they are, and Prepare returns it. May be nil.
+	BeforeMigration func(ctx context.Context, s *Store, migration string) error
+	Logger          *slog.Logger // nil discards
 }
 
 // Store is the database: the writer of everything the spool holds, and the

@@ -23,7 +23,7 @@ type Manifest struct {
 
 	// Tables says where the rows are: TablesHere or TablesElsewhere.
 	Tables string            `json:"tables"`
-	Rows   map[string]uint64 `json:"rows,omitempty"` // by table, without those made from records in the archive
+	Rows   map[string]uint64 `json:"rows,omitempty"` // by table, at least, without those made from records from Spool.First on
 	Keys   bool              `json:"keys"`           // whether the keys are in it
 
 	Files []File `json:"files"`

@@ -1,0 +1,481 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+	"github.com/google/uuid"
+
+	"sluice/collector/spool"
+	"sluice/collector/store"
+	"sluice/consent"
+	"sluice/server/backup"
+	"sluice/server/config"
+)
+
+// A restore fills an empty directory. The spool begins anew, with an identity
+// of its own: nothing that the old one may have numbered since can be mixed up
+// with what comes now. The chain of receipts begins anew as well, and the old
+// one stays what it was as of the backup, an earlier chain of the same ledger.
+// So records that were still on their way are stored now, under the old
+// spool's numbers, and nothing is left for the new one to deliver.
+
+const (
+	// restoreMark is in a directory whose restore has not come to its end.
+	restoreMark = "restore.unfinished"
+	// restoreScratch is where an archive is extracted to, on the file system of
+	// the data directory, so that parts of tables can be moved.
+	restoreScratch = ".restore"
+)
+
+// checkRestored refuses a directory that a killed restore has left.
+func checkRestored(dataDir string) error {
+	if _, err := os.Lstat(filepath.Join(dataDir, restoreMark)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("%s is half restored: `sluice restore` was stopped before its end. Empty the folder and run it again", dataDir)
+}
+
+// restoreJob is one restore that is to be made.
+type restoreJob struct {
+	config     *config.Config // of which data_dir is the directory to fill
+	place      backup.Place
+	name       string // of the archive; "" for the newest
+	identities []age.Identity
+	later      string // path of a later consent.idx; "" for none
+	newKeys    bool
+	now        func() time.Time
+}
+
+// restored says what a restore has brought back.
+type restored struct {
+	path      string
+	manifest  backup.Manifest
+	rows      map[string]uint64 // of the tables, before records were delivered
+	delivered uint64            // records
+	erased    int               // erasures that were made up for
+	withdrawn int               // withdrawals that were
+	heads     []consent.Head    // of the chains that were checked
+	broken    error             // why the ledger is not whole, nil where it is
+}
+
+// run fills the directory, or leaves it as empty as it was.
+func (r *restoreJob) run(ctx context.Context) (out *restored, err error) {
+	dir := r.config.DataDir
+	if err := requireEmpty(dir); err != nil {
+		return nil, err
+	}
+	release, err := lockDataDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, clearDir(dir))
+		}
+		err = errors.Join(err, release())
+	}()
+	mark := []byte("sluice restore has not come to its end here.\n")
+	if err := consent.WriteFile(filepath.Join(dir, restoreMark), mark, 0o600); err != nil {
+		return nil, fmt.Errorf("mark data_dir: %w", err)
+	}
+	if out, err = r.fill(ctx); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(filepath.Join(dir, restoreScratch)); err != nil {
+		return nil, fmt.Errorf("remove the extracted archive: %w", err)
+	}
+	if err := os.Remove(filepath.Join(dir, restoreMark)); err != nil {
+		return nil, fmt.Errorf("remove the mark of data_dir: %w", err)
+	}
+	return out, nil
+}
+
+// requireEmpty makes dir where it is missing, and refuses one with anything in
+// it.
+func requireEmpty(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make --data-dir: %w", err)
+	}
+	names, err := namesIn(dir)
+	if err != nil {
+		return err
+	}
+	if len(names) > 0 {
+		return fmt.Errorf("%s is not empty (it holds %s): a restore never touches what is there; name an empty folder or a new one",
+			dir, strings.Join(names[:min(len(names), 3)], ", "))
+	}
+	return nil
+}
+
+// namesIn lists what is in a directory, but for what a file system puts there.
+func namesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read --data-dir: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.Name() != "lost+found" {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// clearDir removes everything from a directory that was empty to begin with.
+func clearDir(dir string) error {
+	names, err := namesIn(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("clear --data-dir: %w", err)
+		}
+	}
+	return nil
+}
+
+// fill brings everything back.
+func (r *restoreJob) fill(ctx context.Context) (*restored, error) {
+	out := &restored{}
+	if err := r.extract(ctx, out); err != nil {
+		return nil, err
+	}
+	scratch := filepath.Join(r.config.DataDir, restoreScratch)
+	index, at, err := consent.LoadIndex(filepath.Join(scratch, indexName))
+	if err != nil {
+		return nil, err
+	}
+	var taken []consent.TakenBack
+	if r.later != "" {
+		later, err := laterIndex(r.later)
+		if err != nil {
+			return nil, err
+		}
+		taken = index.Merge(later)
+	}
+	for _, name := range []string{noticesName, keysName, deadName, seenFolder} {
+		err := os.Rename(filepath.Join(scratch, name), filepath.Join(r.config.DataDir, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("put %s back: %w", name, err)
+		}
+	}
+	if err := r.restoreTables(ctx, out, taken); err != nil {
+		return nil, err
+	}
+	return out, r.beginAnew(index, at)
+}
+
+// extract reads the whole archive and checks it, before anything else is done.
+func (r *restoreJob) extract(ctx context.Context, out *restored) error {
+	name := r.name
+	if name == "" {
+		names, err := r.place.Names(ctx)
+		if err != nil {
+			return err
+		}
+		if len(names) == 0 {
+			return fmt.Errorf("%s holds no archive of Sluice", r.place.Path(""))
+		}
+		name = names[len(names)-1]
+	}
+	out.path = r.place.Path(name)
+	archive, err := r.place.Open(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer archive.Close() // only read from
+	out.manifest, err = backup.Extract(archive, r.identities, filepath.Join(r.config.DataDir, restoreScratch))
+	if err != nil {
+		return fmt.Errorf("%s: %w", out.path, err)
+	}
+	embedded := r.config.ClickHouse.Embedded()
+	switch m := out.manifest; {
+	case m.Layout > layout:
+		return fmt.Errorf("%s was made by Sluice %s, whose data directory this version cannot read: use that one or a newer one", out.path, m.Version)
+	case m.Tables == backup.TablesHere && !embedded:
+		return fmt.Errorf("%s holds the rows of the embedded engine, but clickhouse.url names a server: restore with clickhouse.url: embedded", out.path)
+	case m.Tables == backup.TablesElsewhere && embedded:
+		return fmt.Errorf("%s holds no rows: they were in a ClickHouse server; name that, or one with its tables, in clickhouse.url", out.path)
+	}
+	return nil
+}
+
+// laterIndex reads a consent.idx and, where the spool that it belongs to is
+// still beside it, what came after it was written.
+func laterIndex(path string) (index *consent.Index, err error) {
+	index, at, err := consent.LoadIndex(path)
+	if err != nil {
+		return nil, fmt.Errorf("--consent-index: %w", err)
+	}
+	s, err := spool.OpenSnapshot(filepath.Join(filepath.Dir(path), spoolName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return index, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the spool beside --consent-index: %w", err)
+	}
+	defer s.Close() // only read from
+	if s.ID() != at.Spool {
+		return index, nil
+	}
+	_, _, err = s.Records(at.Seq+1, func(record spool.Record) error {
+		return replayRecord(index, s.ID(), &at.Head, record)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the spool beside --consent-index: %w", err)
+	}
+	return index, nil
+}
+
+// restoreTables brings the rows back, then what was on its way to them, then
+// takes back what has been withdrawn since.
+func (r *restoreJob) restoreTables(ctx context.Context, out *restored, taken []consent.TakenBack) (err error) {
+	o := storeOptions(r.config, slog.New(slog.DiscardHandler))
+	o.BeforeMigration = nil // the archive is the backup
+	s, err := store.Open(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	here := out.manifest.Tables == backup.TablesHere
+	if here {
+		if err := r.attach(ctx, s, out); err != nil {
+			return err
+		}
+	}
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
+	if err := r.deliver(ctx, s, out, !here); err != nil {
+		return err
+	}
+	if err := r.takeBackLate(ctx, s, out, taken); err != nil {
+		return err
+	}
+	return r.checkLedger(ctx, s, out)
+}
+
+// attach puts the tables back as they were, counts their rows, and cuts off
+// those whose records are in the archive.
+func (r *restoreJob) attach(ctx context.Context, s *store.Store, out *restored) error {
+	at := out.manifest.Spool
+	tables, err := readTables(filepath.Join(r.config.DataDir, restoreScratch, tablesName))
+	if err != nil {
+		return err
+	}
+	if err := s.Attach(ctx, tables); err != nil {
+		return err
+	}
+	if out.rows, err = s.RowsBefore(ctx, at.ID, at.First); err != nil {
+		return err
+	}
+	for table, want := range out.manifest.Rows {
+		if got := out.rows[table]; got < want {
+			return fmt.Errorf("table %s has %d rows, and %d were backed up", table, got, want)
+		}
+	}
+	if err := s.Release(ctx, tables); err != nil {
+		return err
+	}
+	return s.Trim(ctx, at.ID, at.First)
+}
+
+// readTables lists the extracted tables, in their order.
+func readTables(dir string) ([]store.FrozenTable, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the extracted tables: %w", err)
+	}
+	var tables []store.FrozenTable
+	for _, e := range entries {
+		_, name, _ := strings.Cut(e.Name(), "-")
+		folder := filepath.Join(dir, e.Name())
+		definition, err := os.ReadFile(filepath.Join(folder, "create.sql"))
+		if err != nil {
+			return nil, fmt.Errorf("read the definition of table %s: %w", name, err)
+		}
+		t := store.FrozenTable{Name: name, Definition: string(definition)}
+		parts := filepath.Join(folder, "parts")
+		if _, err := os.Stat(parts); err == nil {
+			t.Parts = parts
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look for the parts of table %s: %w", name, err)
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
+}
+
+// deliver stores the archive's records, each once, and then takes back what
+// they ask for. Where the rows are in a server of its own, it may have taken
+// some of them after the backup: these are read back first.
+func (r *restoreJob) deliver(ctx context.Context, s *store.Store, out *restored, readBack bool) error {
+	at := out.manifest.Spool
+	var stored uint64
+	if readBack {
+		var err error
+		if stored, err = s.LastSeq(ctx, at.ID); err != nil {
+			return err
+		}
+	}
+	cuts := spool.Batch{Spool: at.ID, Attempt: 1}
+	err := r.eachBatch(at, func(b spool.Batch) error {
+		b.Recovered = readBack
+		var rows []spool.Record
+		for _, record := range b.Records {
+			if record.Seq >= at.TakeBack && (record.Kind == spool.KindWithdrawal || record.Kind == spool.KindTombstone) {
+				cuts.Records = append(cuts.Records, record)
+			}
+			// Counts are summed by batch, and these are not the batches of then: in
+			// a server that goes on, those up to its last record are there.
+			if record.Seq >= at.First && !(record.Kind == spool.KindCounter && record.Seq <= stored) {
+				rows = append(rows, record)
+			}
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		b.Records, b.First, b.Last = rows, rows[0].Seq, rows[len(rows)-1].Seq
+		out.delivered += uint64(len(rows))
+		return s.Deliver(ctx, b)
+	})
+	if err != nil || len(cuts.Records) == 0 {
+		return err
+	}
+	cuts.First, cuts.Last = cuts.Records[0].Seq, cuts.Records[len(cuts.Records)-1].Seq
+	return s.TakeBack(ctx, cuts)
+}
+
+// eachBatch goes through the archive's records, file by file.
+func (r *restoreJob) eachBatch(at backup.Spool, fn func(spool.Batch) error) error {
+	names, err := filepath.Glob(filepath.Join(r.config.DataDir, restoreScratch, spoolName, "*.records"))
+	if err != nil {
+		return fmt.Errorf("list the extracted records: %w", err)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		rest, err := os.ReadFile(name)
+		if err != nil {
+			return fmt.Errorf("read extracted records: %w", err)
+		}
+		b := spool.Batch{Spool: at.ID, Attempt: 1}
+		for len(rest) > 0 {
+			var record backup.Record
+			if record, rest, err = backup.TakeRecord(rest); err != nil {
+				return &backup.DamagedError{Name: spoolName + "/" + filepath.Base(name), Problem: "cannot be read: " + err.Error()}
+			}
+			b.Records = append(b.Records, spool.Record{Seq: record.Seq, Kind: spool.Kind(record.Kind), Data: record.Data})
+		}
+		if len(b.Records) == 0 {
+			continue
+		}
+		if err := fn(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBackLate makes up for what was withdrawn and erased after the backup.
+func (r *restoreJob) takeBackLate(ctx context.Context, s *store.Store, out *restored, taken []consent.TakenBack) error {
+	if len(taken) == 0 {
+		return nil
+	}
+	consents := make([]uuid.UUID, len(taken))
+	for i, t := range taken {
+		consents[i] = t.Consent
+	}
+	sites, err := s.SitesOf(ctx, consents)
+	if err != nil {
+		return err
+	}
+	at := out.manifest.Spool
+	var numbered, timed []store.LateCut
+	for _, t := range taken {
+		switch {
+		case t.Erasure && t.Spool == at.ID:
+			numbered = append(numbered, store.LateCut{ConsentID: t.Consent, Before: t.Seq, At: r.now(), Erase: true})
+		case t.Erasure:
+			timed = append(timed, store.LateCut{ConsentID: t.Consent, At: r.now(), Erase: true})
+		default:
+			// The index knows the second.
+			timed = append(timed, store.LateCut{ConsentID: t.Consent, At: t.At.Add(time.Second), Erase: r.erases(sites[t.Consent])})
+		}
+		if t.Erasure {
+			out.erased++
+		} else {
+			out.withdrawn++
+		}
+	}
+	if err := s.TakeBackLate(ctx, at.ID, numbered); err != nil {
+		return err
+	}
+	return s.TakeBackLate(ctx, uuid.Nil, timed)
+}
+
+// erases reports whether a site erases what was collected when a visitor
+// withdraws.
+func (r *restoreJob) erases(domain string) bool {
+	return slices.ContainsFunc(r.config.Sites, func(s config.Site) bool {
+		return s.Domain == domain && s.OnWithdrawal == string(consent.Erase)
+	})
+}
+
+// checkLedger goes through every chain, and compares the end of the one that
+// was backed up with what the manifest says. A ledger that is not whole is no
+// reason to hold back the rest.
+func (r *restoreJob) checkLedger(ctx context.Context, s *store.Store, out *restored) error {
+	heads, err := verifyChains(ctx, s, func(consent.Receipt, string) {})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	out.heads, out.broken = heads, err
+	want := out.manifest.Chain
+	if err != nil || want.N == 0 {
+		return nil
+	}
+	i := slices.IndexFunc(heads, func(h consent.Head) bool { return h.ChainID == want.ID })
+	switch {
+	case i < 0:
+		out.broken = fmt.Errorf("chain %s is missing", want.ID)
+	case heads[i].N < want.N:
+		out.broken = fmt.Errorf("chain %s ends at receipt %d, and %d were backed up", want.ID, heads[i].N, want.N)
+	case heads[i].N == want.N && heads[i].Hash != want.Hash:
+		out.broken = fmt.Errorf("receipt %d of chain %s is not the one that was backed up", want.N, want.ID)
+	}
+	return nil
+}
+
+// beginAnew draws the identities of the new spool and the new chain.
+func (r *restoreJob) beginAnew(index *consent.Index, at consent.Position) error {
+	s, err := spool.Open(filepath.Join(r.config.DataDir, spoolName), spool.Options{})
+	if err != nil {
+		return fmt.Errorf("begin a new spool: %w", err)
+	}
+	id := s.ID()
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("begin a new spool: %w", err)
+	}
+	index.MoveTo(id)
+	if r.newKeys {
+		at.Keys = map[string]uint32{}
+		if err := os.Remove(filepath.Join(r.config.DataDir, tokenKeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove the old token key: %w", err)
+		}
+	}
+	return index.Save(filepath.Join(r.config.DataDir, indexName), consent.Position{
+		Spool: id, Head: consent.Head{ChainID: uuid.New()}, Keys: at.Keys,
+	})
+}
