@@ -62,9 +62,10 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 	const visits = 1 // index of the metric that the last three are shares of
 	for i, h := range headlines {
 		m := q.Metrics[i]
-		moved := change(m.Unit, is.Rows[0].Metrics[i], was.Rows[0].Metrics[i], h.lower)
-		if m.Unit != query.Count && was.Rows[0].Metrics[visits] == 0 {
-			moved = Change{Text: "–", Words: "there were no visits before", Tone: "same"}
+		now, before := is.Rows[0].Metrics, was.Rows[0].Metrics
+		moved := change(m.Unit, now[i], before[i], h.lower)
+		if m.Unit != query.Count && (now[visits] == 0 || before[visits] == 0) {
+			moved = incomparable(now[visits])
 		}
 		drawing := v
 		drawing.Metric = h.metric
@@ -74,4 +75,14 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 		})
 	}
 	return out, nil
+}
+
+// incomparable is the change of a share where one of the periods has no visits:
+// fewer bounces than before are no good news where nobody came.
+func incomparable(visits float64) Change {
+	words := "there were no visits before"
+	if visits == 0 {
+		words = "there are no visits"
+	}
+	return Change{Text: "–", Words: words, Tone: "same"}
 }

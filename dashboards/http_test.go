@@ -193,6 +193,22 @@ func TestPages(t *testing.T) {
 		}
 	})
 
+	t.Run("a day that nobody came is no good news", func(t *testing.T) {
+		t.Parallel()
+		text := words(t, get(t, e, "/dashboards/shop.example?period=custom&from=2026-11-24&to=2026-11-24").Body.Bytes())
+		for _, want := range []string{
+			"Visitors 0 −100%", "Bounce rate 0% –, there are no visits", "Visit duration 0s –, there are no visits",
+			"Decisions No decision was made", "Refused events No event was refused",
+		} {
+			if !strings.Contains(text, want) {
+				t.Errorf("page does not say %q", want)
+			}
+		}
+		if t.Failed() {
+			t.Log(text)
+		}
+	})
+
 	t.Run("a filter is in effect and can be removed", func(t *testing.T) {
 		t.Parallel()
 		target := "/dashboards/shop.example?" + url.Values{"period": {"day"}, "f": {"is,visit:source," + hostile[1]}}.Encode()
