@@ -65,6 +65,9 @@ func TestChoicesRoundTrip(t *testing.T) {
 			t.Errorf("the page does not say %q", want)
 		}
 	}
+	if first := regexp.MustCompile(`<button[^>]* value="([a-z_]+)"`).FindStringSubmatch(page); first == nil || first[1] != "save" {
+		t.Errorf("Enter presses %q, want the button that saves", first)
+	}
 	if strings.Contains(page, "<script") || header.Get("Cache-Control") != "private, no-store" {
 		t.Errorf("a script, or cached: %v", header)
 	}
