@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -231,6 +232,13 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 	}
 	if got, want := subject.Forwards[0].State, "acknowledged"; got != want {
 		t.Errorf("forward: got %s, want %s", got, want)
+	}
+	nobody, err := s.Subject(t.Context(), uuid.New())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := json.Marshal(nobody); err != nil || string(got) != `{"receipts":[],"events":[],"forwards":[]}` {
+		t.Errorf("nothing held: got %s, %v", got, err)
 	}
 	sessions, err := s.Sessions(t.Context(), now.Add(-30*time.Minute))
 	if err != nil {

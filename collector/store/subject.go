@@ -72,12 +72,12 @@ type SubjectForward struct {
 // Subject reads what is held on a consent. What still lies in the spool is not
 // part of it: that arrives within seconds.
 func (s *Store) Subject(ctx context.Context, consentID uuid.UUID) (Subject, error) {
+	out := Subject{Receipts: []json.RawMessage{}, Events: []SubjectEvent{}, Forwards: []SubjectForward{}} // empty lists in JSON, no null
 	if consentID == uuid.Nil {
-		return Subject{}, nil
+		return out, nil
 	}
 	of := clickhouse.Named("consent", consentID)
 	const receipts = "(SELECT receipt_id FROM receipts WHERE consent_id = {consent:UUID})"
-	var out Subject
 	var bodies []struct {
 		Body string `ch:"body"`
 	}
