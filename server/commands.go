@@ -118,6 +118,9 @@ func flags(t terminal, name string, args []string, most int, define func(*flag.F
 		}
 		return nil, &usageError{name + ": " + err.Error()}
 	}
+	if fs.NArg() > most && strings.HasPrefix(fs.Arg(most), "-") {
+		return nil, &usageError{fmt.Sprintf("%s: %s comes too late; options stand before everything else", name, fs.Arg(most))}
+	}
 	if fs.NArg() > most {
 		return nil, &usageError{fmt.Sprintf("%s: %q is one argument too many", name, fs.Arg(most))}
 	}

@@ -213,7 +213,25 @@ func (d *demoServers) report(h standin.Hit) {
 		}
 		verdict = strings.Join(all, "; ")
 	}
-	d.say("  Google Analytics heard: %s (%s)", strings.Join(names, ", "), verdict)
+	d.say("  Google Analytics heard: %s (%s)", tally(names), verdict)
+}
+
+// tally lists each name once, in the order of their first appearance, with how
+// often it comes.
+func tally(names []string) string {
+	var order []string
+	times := map[string]int{}
+	for _, name := range names {
+		if times[name]++; times[name] == 1 {
+			order = append(order, name)
+		}
+	}
+	for i, name := range order {
+		if n := times[name]; n > 1 {
+			order[i] = fmt.Sprintf("%s ×%d", name, n)
+		}
+	}
+	return strings.Join(order, ", ")
 }
 
 func (d *demoServers) say(format string, args ...any) {

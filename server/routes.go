@@ -51,6 +51,7 @@ func (m *machine) routes() (http.Handler, error) {
 	both(d, "/assets/:name", getAsset)
 	in := d.Group("", m.loggedIn)
 	both(in, "", pages.GetSites)
+	both(in, "/", pages.GetSites)
 	both(in, "/:site", pages.GetSite)
 	e.POST("/api/v2/query", pages.PostQuery)
 

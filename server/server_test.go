@@ -245,6 +245,8 @@ func TestCommandLine(t *testing.T) {
 		{"half a command", []string{"user"}, "", 2, "", `there is no command "user"`},
 		{"unknown flag", []string{"check", "--colour"}, "", 2, "", "flag provided but not defined"},
 		{"argument too many", []string{"check", "x"}, "", 2, "", "one argument too many"},
+		{"option behind the query", []string{"sql", "SELECT 1", "--format", "csv"}, "", 2, "", "--format comes too late"},
+		{"unknown format", []string{"sql", "--format", "xml", "SELECT 1"}, "", 2, "", "not one of table, csv, json"},
 		{"check, fine", []string{"check", "--config", good}, "", 0, "is fine", ""},
 		{"check, later", []string{"check", "--config", later}, "", 0, "sites[0].goals: not available yet", ""},
 		{"check, bad", []string{"check", "--config", bad}, "", 2, "", "bad.yaml:1:31: sites[0].colour: unknown key"},
@@ -266,6 +268,22 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("out %q, err %q", stdout.String(), stderr.String())
 			}
 		})
+	}
+}
+
+func TestTally(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		names []string
+		want  string
+	}{
+		{nil, ""},
+		{[]string{"purchase"}, "purchase"},
+		{[]string{"page_view", "page_view", "purchase", "page_view"}, "page_view ×3, purchase"},
+	} {
+		if got := tally(tt.names); got != tt.want {
+			t.Errorf("%v: got %q, want %q", tt.names, got, tt.want)
+		}
 	}
 }
 

@@ -3,10 +3,16 @@ package server
 import (
 	"context"
 	"flag"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 
 	"sluice/collector/store"
 )
+
+// sqlFormats are the words of --format.
+var sqlFormats = []string{"table", "csv", "json"}
 
 // runSQL runs one read-only query, while the server runs too.
 func runSQL(ctx context.Context, t terminal, args []string) error {
@@ -20,6 +26,9 @@ func runSQL(ctx context.Context, t terminal, args []string) error {
 	}
 	if fs.NArg() == 0 {
 		return &usageError{"sql: a query is needed: sluice sql 'SELECT count() FROM events'"}
+	}
+	if !slices.Contains(sqlFormats, *format) {
+		return &usageError{fmt.Sprintf("sql: --format %q is not one of %s", *format, strings.Join(sqlFormats, ", "))}
 	}
 	c, err := loadConfig(*path)
 	if err != nil {
