@@ -340,7 +340,8 @@ func (r *restoreJob) deliver(ctx context.Context, s *store.Store, out *restored,
 			}
 			// Counts are summed by batch, and these are not the batches of then: in
 			// a server that goes on, those up to its last record are there.
-			if record.Seq >= at.First && !(record.Kind == spool.KindCounter && record.Seq <= stored) {
+			counted := record.Kind == spool.KindCounter && record.Seq <= stored
+			if record.Seq >= at.First && !counted {
 				rows = append(rows, record)
 			}
 		}
@@ -437,13 +438,13 @@ func (r *restoreJob) erases(domain string) bool {
 // was backed up with what the manifest says. A ledger that is not whole is no
 // reason to hold back the rest.
 func (r *restoreJob) checkLedger(ctx context.Context, s *store.Store, out *restored) error {
-	heads, err := verifyChains(ctx, s, func(consent.Receipt, string) {})
+	out.heads, out.broken = verifyChains(ctx, s, func(consent.Receipt, string) {})
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	out.heads, out.broken = heads, err
+	heads := out.heads
 	want := out.manifest.Chain
-	if err != nil || want.N == 0 {
+	if out.broken != nil || want.N == 0 {
 		return nil
 	}
 	i := slices.IndexFunc(heads, func(h consent.Head) bool { return h.ChainID == want.ID })
