@@ -242,6 +242,7 @@ const sessionsWait = 3 * time.Second
 // which data flows: no more requests, what was accepted is on disk, consumers
 // stop where they are, the spool closes, the engine leaves.
 func (m *machine) run(ctx context.Context) (err error) {
+	tuneHeap()
 	public, err := listen(m.config.Server.Listen)
 	if err != nil {
 		return errors.Join(err, m.abandon())
