@@ -24,8 +24,11 @@ type rejected struct {
 // A first attempt goes straight in, under a token made of the batch's bounds.
 // Any later one first reads back what is there: on a single node ClickHouse
 // commits rows and token in two steps, and a kill between them makes the token
-// lie in either direction. It then looks again,
-// because an insert whose answer was lost may still have been under way.
+// lie in either direction. What is missing goes in under the same token all
+// the same, because the insert of an earlier attempt may still be under way,
+// in ClickHouse or in the network, also where its sender is long dead: whoever
+// comes second is dropped. Then it looks again, and only what the token kept
+// out goes in under another one.
 func (s *Store) insert(ctx context.Context, b *spool.Batch, t table) ([]rejected, error) {
 	if len(t.rows) == 0 {
 		return nil, nil
@@ -34,16 +37,13 @@ func (s *Store) insert(ctx context.Context, b *spool.Batch, t table) ([]rejected
 	if b.Attempt <= 1 && !b.Recovered {
 		return s.send(ctx, t, t.rows, token)
 	}
-	const rounds = 3
 	var bad []rejected
-	for round := range rounds {
+	// Every attempt goes through the same tokens, but for the last, which has
+	// no past that could be in its way.
+	for _, token := range []string{token, token + "-again", "sluice-" + rand.Text()} {
 		missing, err := s.missing(ctx, b, t, bad)
 		if err != nil || len(missing) == 0 {
 			return bad, err
-		}
-		if b.Recovered || round > 0 || len(missing) < len(t.rows) {
-			// What is known to be missing must not be dropped as a duplicate.
-			token = "sluice-" + rand.Text()
 		}
 		worse, err := s.send(ctx, t, missing, token)
 		if err != nil {

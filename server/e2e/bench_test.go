@@ -263,7 +263,7 @@ func middle(all []result) result {
 }
 
 // resident is a process's resident memory in megabytes, from /proc.
-func resident(b *testing.B, pid int) float64 {
+func resident(b testing.TB, pid int) float64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		b.Logf("resident memory: %v", err)
