@@ -442,19 +442,26 @@ func (r *restoreJob) checkLedger(ctx context.Context, s *store.Store, out *resto
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	heads := out.heads
-	want := out.manifest.Chain
-	if out.broken != nil || want.N == 0 {
+	if out.broken == nil {
+		out.broken = endsAs(out.manifest.Chain, out.heads)
+	}
+	return nil
+}
+
+// endsAs reports how the chains that are there differ from the end that was
+// backed up.
+func endsAs(want backup.Chain, heads []consent.Head) error {
+	if want.N == 0 {
 		return nil
 	}
 	i := slices.IndexFunc(heads, func(h consent.Head) bool { return h.ChainID == want.ID })
 	switch {
 	case i < 0:
-		out.broken = fmt.Errorf("chain %s is missing", want.ID)
+		return fmt.Errorf("chain %s is missing", want.ID)
 	case heads[i].N < want.N:
-		out.broken = fmt.Errorf("chain %s ends at receipt %d, and %d were backed up", want.ID, heads[i].N, want.N)
+		return fmt.Errorf("chain %s ends at receipt %d, and %d were backed up", want.ID, heads[i].N, want.N)
 	case heads[i].N == want.N && heads[i].Hash != want.Hash:
-		out.broken = fmt.Errorf("receipt %d of chain %s is not the one that was backed up", want.N, want.ID)
+		return fmt.Errorf("receipt %d of chain %s is not the one that was backed up", want.N, want.ID)
 	}
 	return nil
 }
