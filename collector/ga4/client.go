@@ -133,12 +133,14 @@ func (c *client) post(stop context.Context, body []byte, p pass) answer {
 	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
 	var begun atomic.Bool
 	var stopped atomic.Pointer[error]
+	var got []*gatedConn // one, unless the transport tries again by itself
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
 		conn, ok := i.Conn.(*gatedConn)
 		if !ok {
 			cancel() // cannot be: every connection comes from our dialer
 			return
 		}
+		got = append(got, conn)
 		conn.arm(func(write func() (int, error)) (int, error) {
 			n, err := p(func() (int, error) {
 				n, err := write()
@@ -152,6 +154,9 @@ func (c *client) post(stop context.Context, body []byte, p pass) answer {
 		})
 	}})
 	resp, err := c.transport.RoundTrip(c.request(ctx, body))
+	for _, conn := range got {
+		conn.done()
+	}
 	if cause := stopped.Load(); err != nil && cause != nil {
 		err = *cause // the transport has its own words for it
 	}

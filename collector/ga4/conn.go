@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -26,9 +27,20 @@ type pass func(write func() (int, error)) (int, error)
 type gatedConn struct {
 	net.Conn
 	armed atomic.Pointer[pass]
+	// taken is held from arm until the transport has handed over the answer.
+	// It gives a connection to the next request a moment sooner, and a pass that
+	// is refused breaks the connection, with the answer that is still in it.
+	taken sync.Mutex
 }
 
-func (c *gatedConn) arm(p pass) { c.armed.Store(&p) }
+// arm waits until the request before has its answer.
+func (c *gatedConn) arm(p pass) {
+	c.taken.Lock()
+	c.armed.Store(&p)
+}
+
+// done says that the request which armed c has its answer, or an error.
+func (c *gatedConn) done() { c.taken.Unlock() }
 
 // Write writes b; the first bytes of a request only if the pass agrees, else
 // not one of them.
