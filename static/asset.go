@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"math/bits"
 	"net/http"
 	"strconv"
 	"strings"
@@ -109,9 +110,13 @@ func gzipped(body []byte) []byte {
 	return b.Bytes()
 }
 
+// brotlied compresses with a window as large as the body: a larger one gains
+// nothing, and the default one takes 34 MB for each banner, which a small
+// server then holds for as long as it runs.
 func brotlied(body []byte) []byte {
 	var b bytes.Buffer
-	w := brotli.NewWriterLevel(&b, brotli.BestCompression)
+	window := min(max(bits.Len(uint(len(body)+16)), 16), 24) // 2ⁿ − 16 bytes; 16 has the shortest code (RFC 7932, 9.1)
+	w := brotli.NewWriterOptions(&b, brotli.WriterOptions{Quality: brotli.BestCompression, LGWin: window})
 	_, err := w.Write(body)
 	if err == nil {
 		err = w.Close()
