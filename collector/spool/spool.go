@@ -86,7 +86,7 @@ func (o Options) withDefaults(dir string) Options {
 		o.Now = time.Now
 	}
 	if o.disk == nil {
-		o.disk = osDisk{dir}
+		o.disk = hostDisk(dir)
 	}
 	return o
 }
