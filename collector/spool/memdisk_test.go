@@ -7,11 +7,13 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 var errCrashed = errors.New("simulated disk has crashed")
@@ -27,6 +29,8 @@ type memDisk struct {
 	durable map[string]*inode // as of the last syncDir
 	pending []func(map[string]*inode)
 	locked  bool
+
+	capacity int64 // bytes in files; 0: no limit
 
 	ops     int // so far
 	crashAt int // the op that does not happen any more; 0: never
@@ -67,6 +71,7 @@ func (d *memDisk) crash() *memDisk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	next := newMemDisk(d.rnd.Uint64())
+	next.capacity = d.capacity
 	names := maps.Clone(d.durable)
 	for _, change := range d.pending[:d.rnd.IntN(len(d.pending)+1)] {
 		change(names)
@@ -226,6 +231,29 @@ func (d *memDisk) setFail(f func(op int, what, name string) error) {
 	d.fail = f
 }
 
+// room is how many bytes files can still grow by.
+func (d *memDisk) room() int64 {
+	if d.capacity == 0 {
+		return math.MaxInt64
+	}
+	left := d.capacity
+	for _, n := range d.names {
+		left -= int64(len(n.live))
+	}
+	return max(0, left)
+}
+
+// fill takes all the room there is but some bytes, and nothing for -1.
+func (d *memDisk) fill(but int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.names, "other")
+	delete(d.durable, "other")
+	if but >= 0 {
+		d.put("other", make([]byte, max(0, d.room()-but)))
+	}
+}
+
 // count returns how many operations there have been.
 func (d *memDisk) count() int {
 	d.mu.Lock()
@@ -282,6 +310,12 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	}
 	end := off + int64(len(p))
 	if grow := end - int64(len(f.n.live)); grow > 0 {
+		if room := f.d.room(); err == nil && grow > room {
+			// What fits is written, as by pwrite.
+			p, err = p[:max(0, int64(len(p))-grow+room)], &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
+			end = off + int64(len(p))
+			grow = max(0, end-int64(len(f.n.live)))
+		}
 		f.n.live = append(f.n.live, make([]byte, grow)...)
 	}
 	copy(f.n.live[off:], p)
