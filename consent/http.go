@@ -259,6 +259,10 @@ type held struct {
 	Stored    any               `json:"stored"`
 }
 
+// subjectWait is how long a visitor waits for the database: less than the
+// server takes to give up writing (15 s), or nobody is told why.
+const subjectWait = 10 * time.Second
+
 // GetMe answers with everything held about the browser that proves itself by
 // its token (GDPR Art. 15 and 20). Errors: ErrUnknownSite, ErrUnauthorised,
 // ErrUnavailable.
@@ -289,7 +293,9 @@ func (h *Handler) GetMe(c echo.Context) error {
 		}
 	}
 	if h.Subject != nil {
-		if out.Stored, err = h.Subject(r.Context(), token.Consent); err != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), subjectWait)
+		defer cancel()
+		if out.Stored, err = h.Subject(ctx, token.Consent); err != nil {
 			return fmt.Errorf("show what is held: %w: %w", ErrUnavailable, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -230,4 +231,22 @@ func TestGetBanner(t *testing.T) {
 	if d.send(d.handler.GetBanner, "GET", "/_s/b?site=silent.example", ""); d.error == nil {
 		t.Error("a banner that was not composed: no error")
 	}
+}
+
+// TestMeOfADatabaseThatHangs answers before the server gives up writing.
+func TestMeOfADatabaseThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoors(t)
+		d.send(d.handler.PostDecision, "POST", "/_s/d", acceptAnalytics)
+		d.handler.Subject = func(ctx context.Context, _ ID) (any, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		begun := time.Now()
+		d.send(d.handler.GetMe, "GET", "/_s/me", "")
+		if took := time.Since(begun); !errors.Is(d.error, ErrUnavailable) || took >= 15*time.Second {
+			t.Errorf("after %v: %v, want ErrUnavailable in less than 15 s", took, d.error)
+		}
+	})
 }

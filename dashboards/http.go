@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -153,7 +154,9 @@ func (h *Handler) PostQuery(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := query.Answer(c.Request().Context(), h.db, in, p.Site, h.now())
+	ctx, cancel := context.WithTimeout(c.Request().Context(), pageTime)
+	defer cancel()
+	out, err := query.Answer(ctx, h.db, in, p.Site, h.now())
 	if err != nil {
 		return err
 	}

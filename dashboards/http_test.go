@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -376,6 +377,37 @@ func TestFailedPanels(t *testing.T) {
 			}
 		})
 	}
+}
+
+// hanging is an engine that never answers.
+type hanging struct{}
+
+func (hanging) Query(ctx context.Context, _ string, _ ...any) (driver.Rows, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestEngineThatHangs wants every page and the Stats API to say so before the
+// server gives up writing.
+func TestEngineThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := open(t, hanging{}, nil)
+		question := httptest.NewRequest(http.MethodPost, "/api/v2/query", strings.NewReader(`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day"}`))
+		question.Header.Set("Content-Type", "application/json")
+		for want, r := range map[string]*http.Request{
+			query.ErrUnavailable.Error(): question,
+			"could not be read just now": httptest.NewRequest(http.MethodGet, "/dashboards/shop.example", nil),
+			"could not be read":          httptest.NewRequest(http.MethodGet, "/dashboards", nil),
+		} {
+			begun := time.Now()
+			w := httptest.NewRecorder()
+			e.ServeHTTP(w, r)
+			if took := time.Since(begun); !strings.Contains(w.Body.String(), want) || took >= 15*time.Second {
+				t.Errorf("%s after %v: %s\nwant %q in less than 15 s", r.URL, took, w.Body, want)
+			}
+		}
+	})
 }
 
 func attribute(n *html.Node, key string) string {

@@ -24,10 +24,11 @@ type Report struct {
 }
 
 // Bounds of one page's queries: two cores answer three at a time no slower than
-// one after the other, and a page that takes longer than this is of no use.
+// one after the other, and a page that takes longer than this is of no use. It
+// has to end before the server gives up writing (15 s), or nobody is told why.
 const (
 	panelsAtOnce = 3
-	pageTime     = 15 * time.Second
+	pageTime     = 10 * time.Second
 )
 
 // report asks for every panel of a view, several at a time. A panel whose query

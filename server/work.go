@@ -51,11 +51,18 @@ func (m *machine) prepare(ctx context.Context, tried, prepared chan<- struct{}) 
 	close(prepared)
 	log.InfoContext(ctx, "clickhouse ready")
 	for pause(ctx, pingEvery) {
-		away := m.store.Ready(ctx) != nil
+		away := !m.answers(ctx)
 		if away != m.health.away.Swap(away) && ctx.Err() == nil {
 			log.WarnContext(ctx, "clickhouse", "away", away)
 		}
 	}
+}
+
+// answers reports whether ClickHouse answers in time: one that hangs is away.
+func (m *machine) answers(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, pingEvery)
+	defer cancel()
+	return m.store.Ready(ctx) == nil
 }
 
 // registerConsumers gives every consumer its cursor before the first record is
