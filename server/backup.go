@@ -2,10 +2,12 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,7 +190,27 @@ func (b *backupJob) addSpool(w *backup.Writer, m *backup.Manifest) (err error) {
 	}
 	m.Spool.Last = max(last, s.at.Seq)
 	m.Chain = backup.Chain{ID: s.at.Head.ChainID, N: s.at.Head.N, Hash: s.at.Head.Hash}
-	return b.addIndex(w, s.index, consent.Position{Spool: s.ID(), Seq: m.Spool.Last, Head: s.at.Head, Keys: s.at.Keys})
+	return b.addIndex(w, s.index, consent.Position{Spool: s.ID(), Seq: m.Spool.Last, Head: s.at.Head, Keys: b.signers(s.at)})
+}
+
+// signers are the keys that tokens may have been signed with, the present one
+// as well: the index names it only once it has been saved behind a receipt.
+func (b *backupJob) signers(at consent.Position) map[string]uint32 {
+	out := maps.Clone(at.Keys)
+	if at.Head.N == 0 {
+		return out
+	}
+	keys, err := tokenKeys(b.config.Keys.Token, b.config.DataDir, true)
+	if err != nil {
+		b.warn("%v", err)
+		return out
+	}
+	if out == nil {
+		out = map[string]uint32{}
+	}
+	id := keys.SigningID()
+	out[hex.EncodeToString(id[:])] = uint32(b.now().Unix())
+	return out
 }
 
 // addIndex adds the index as the file that it is.

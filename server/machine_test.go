@@ -44,8 +44,15 @@ sites: [{domain: example.com, public_url: "https://example.com/mounted/here"}]
 	if err != nil {
 		t.Fatal(err)
 	}
+	return startOf(t, c, time.Now)
+}
+
+// startOf runs the machine of a configuration.
+func startOf(t *testing.T, c *config.Config, now func() time.Time) *running {
+	t.Helper()
 	r := &running{log: &bytes.Buffer{}}
-	if r.machine, err = assemble(c, slog.New(slog.NewTextHandler(r.log, nil)), time.Now); err != nil {
+	var err error
+	if r.machine, err = assemble(c, slog.New(slog.NewTextHandler(r.log, nil)), now); err != nil {
 		t.Fatal(err)
 	}
 	open := make(chan struct{})

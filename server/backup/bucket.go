@@ -306,7 +306,7 @@ func (b *Bucket) request(ctx context.Context, method, key string, q url.Values, 
 	if err != nil {
 		return nil, fmt.Errorf("make a request to S3: %w", err)
 	}
-	b.sign(r, fmt.Sprintf("%x", sha256.Sum256(body)), b.Now())
+	b.Sign(r, fmt.Sprintf("%x", sha256.Sum256(body)), b.Now())
 	resp, err := b.Client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("ask S3: %w", err)

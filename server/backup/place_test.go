@@ -1,4 +1,4 @@
-package backup
+package backup_test
 
 import (
 	"bytes"
@@ -12,12 +12,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sluice/server/backup"
+	"sluice/server/backup/s3test"
 )
 
-func (f *fakeS3) bucket(prefix string) *Bucket {
-	return &Bucket{
-		Endpoint: f.URL, Name: "bucket", Prefix: prefix, Credentials: f.credentials,
-		Now: func() time.Time { return f.now }, Client: f.Client(), PartSize: 1000,
+func bucketOf(f *s3test.Server, prefix string) *backup.Bucket {
+	return &backup.Bucket{
+		Endpoint: f.URL, Name: "bucket", Prefix: prefix, Credentials: s3test.Credentials,
+		Now: time.Now, Client: f.Client(), PartSize: 1000,
 		Wait: func(context.Context, time.Duration) error { return nil },
 	}
 }
@@ -33,13 +36,13 @@ func TestNames(t *testing.T) {
 		"sluice-20261123T214501Z.tar.zst.age":               {"", true},
 		"sluice-20261123T214501Z-before-0005_x.tar.zst.age": {"before-0005_x", true},
 	} {
-		got := Name(made, args.occasion, args.encrypted)
-		if at, occasion, ok := ParseName(got); got != want || !ok || !at.Equal(made.Truncate(time.Second)) || occasion != args.occasion {
+		got := backup.Name(made, args.occasion, args.encrypted)
+		if at, occasion, ok := backup.ParseName(got); got != want || !ok || !at.Equal(made.Truncate(time.Second)) || occasion != args.occasion {
 			t.Errorf("got %s, read back as %s, %q, %t; want %s", got, at, occasion, ok, want)
 		}
 	}
 	for _, other := range []string{"", "x.tar.zst", ".sluice-20261123T214501Z.tar.zst.partial-1", "sluice-20261323T214501Z.tar.zst"} {
-		if _, _, ok := ParseName(other); ok {
+		if _, _, ok := backup.ParseName(other); ok {
 			t.Errorf("%q passes as the name of an archive", other)
 		}
 	}
@@ -50,10 +53,10 @@ func TestNames(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	const first, second, third = "sluice-20261123T214501Z.tar.zst", "sluice-20261123T214502Z.tar.zst", "sluice-20261124T000000Z.tar.zst.age"
-	for name, place := range map[string]Place{
-		"folder":                    Folder(t.TempDir() + "/made"),
-		"bucket":                    newFakeS3(t).bucket(""),
-		"bucket with an odd prefix": newFakeS3(t).bucket("a b/c+d=ü"),
+	for name, place := range map[string]backup.Place{
+		"folder":                    backup.Folder(t.TempDir() + "/made"),
+		"bucket":                    bucketOf(s3test.New(t), ""),
+		"bucket with an odd prefix": bucketOf(s3test.New(t), "a b/c+d=ü"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,7 +112,7 @@ func TestPlaces(t *testing.T) {
 func TestFolderKeepsNothingHalf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	u, err := Folder(dir).Create(t.Context(), "sluice-20261123T214501Z.tar.zst")
+	u, err := backup.Folder(dir).Create(t.Context(), "sluice-20261123T214501Z.tar.zst")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +130,7 @@ func TestFolderKeepsNothingHalf(t *testing.T) {
 func TestBucketFailures(t *testing.T) {
 	t.Parallel()
 	const name = "sluice-20261123T214501Z.tar.zst"
-	write := func(b *Bucket, n int) error {
+	write := func(b *backup.Bucket, n int) error {
 		u, err := b.Create(t.Context(), name)
 		if err != nil {
 			return err
@@ -140,48 +143,48 @@ func TestBucketFailures(t *testing.T) {
 	parts := func(r *http.Request) bool { return r.URL.Query().Has("partNumber") }
 	for _, tc := range []struct {
 		name string
-		set  func(f *fakeS3, b *Bucket)
+		set  func(f *s3test.Server, b *backup.Bucket)
 		want string // in the error; "" for success
 	}{
-		{"503 twice", func(f *fakeS3, _ *Bucket) {
+		{"503 twice", func(f *s3test.Server, _ *backup.Bucket) {
 			n := 0
-			f.fail = func(r *http.Request) int {
+			f.Fail = func(r *http.Request) int {
 				if n++; parts(r) && n < 4 {
 					return 503
 				}
 				return 0
 			}
 		}, ""},
-		{"503 for ever", func(f *fakeS3, _ *Bucket) {
-			f.fail = func(r *http.Request) int {
+		{"503 for ever", func(f *s3test.Server, _ *backup.Bucket) {
+			f.Fail = func(r *http.Request) int {
 				if parts(r) {
 					return 503
 				}
 				return 0
 			}
 		}, "upload part 1: S3 answers 503"},
-		{"a wrong key", func(_ *fakeS3, b *Bucket) { b.SecretKey = "wrong" }, "403 SignatureDoesNotMatch"},
-		{"no such bucket", func(_ *fakeS3, b *Bucket) { b.Name = "other" }, "404 NoSuchBucket"},
-		{"200, and an error", func(f *fakeS3, _ *Bucket) { f.lie = true }, "InternalError: try again"},
-		{"nobody there", func(f *fakeS3, _ *Bucket) { f.Close() }, "ask S3"},
+		{"a wrong key", func(_ *s3test.Server, b *backup.Bucket) { b.SecretKey = "wrong" }, "403 SignatureDoesNotMatch"},
+		{"no such bucket", func(_ *s3test.Server, b *backup.Bucket) { b.Name = "other" }, "404 NoSuchBucket"},
+		{"200, and an error", func(f *s3test.Server, _ *backup.Bucket) { f.Lie = true }, "InternalError: try again"},
+		{"nobody there", func(f *s3test.Server, _ *backup.Bucket) { f.Close() }, "ask S3"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			f := newFakeS3(t)
-			b := f.bucket("")
+			f := s3test.New(t)
+			b := bucketOf(f, "")
 			tc.set(f, b)
 			err := write(b, 2500)
 			if tc.want == "" {
-				if err != nil || len(f.objects[name]) != 2500 {
-					t.Errorf("%d bytes arrived, %v; want 2500", len(f.objects[name]), err)
+				if objects, _ := f.Left(); err != nil || len(objects[name]) != 2500 {
+					t.Errorf("%d bytes arrived, %v; want 2500", len(objects[name]), err)
 				}
 				return
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "s3cr3t") {
 				t.Errorf("got %v, want %q in it", err, tc.want)
 			}
-			if len(f.objects) != 0 || len(f.uploads) != 0 {
-				t.Errorf("left behind: %d objects, %d uploads", len(f.objects), len(f.uploads))
+			if objects, uploads := f.Left(); len(objects) != 0 || uploads != 0 {
+				t.Errorf("left behind: %d objects, %d uploads", len(objects), uploads)
 			}
 		})
 	}

@@ -18,11 +18,11 @@ type Credentials struct {
 	Region               string
 }
 
-// sign adds AWS Signature Version 4 to a request whose body has the SHA-256
+// Sign adds AWS Signature Version 4 to a request whose body has the SHA-256
 // bodySum (hex), after "Authenticating Requests: Using the Authorization
 // Header", Amazon S3 API Reference. All headers that the request has are
 // signed.
-func (c Credentials) sign(r *http.Request, bodySum string, now time.Time) {
+func (c Credentials) Sign(r *http.Request, bodySum string, now time.Time) {
 	moment := now.UTC().Format("20060102T150405Z")
 	r.Header.Set("X-Amz-Date", moment)
 	r.Header.Set("X-Amz-Content-Sha256", bodySum)

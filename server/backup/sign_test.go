@@ -37,7 +37,7 @@ func TestSignature(t *testing.T) {
 		for name, value := range tc.header {
 			r.Header.Set(name, value)
 		}
-		c.sign(r, fmt.Sprintf("%x", sha256.Sum256([]byte(tc.body))), now)
+		c.Sign(r, fmt.Sprintf("%x", sha256.Sum256([]byte(tc.body))), now)
 		if got := r.Header.Get("Authorization"); !strings.HasSuffix(got, ",Signature="+tc.want) {
 			t.Errorf("%s: got %s, want the signature %s", tc.name, got, tc.want)
 		}

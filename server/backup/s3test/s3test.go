@@ -1,4 +1,5 @@
-package backup
+// Package s3test is S3 for tests, in process: as much of it as Sluice uses.
+package s3test
 
 import (
 	"crypto/sha256"
@@ -14,43 +15,56 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sluice/server/backup"
 )
 
-// fakeS3 is S3 as far as Sluice uses it: it keeps objects and uploads, checks
-// every signature and every body's sum, and lists in pages of two.
-type fakeS3 struct {
+// Credentials are the only ones that a Server believes.
+var Credentials = backup.Credentials{AccessKey: "ACCESS", SecretKey: "s3cr3t", Region: "eu-test-1"}
+
+// Server keeps the objects and uploads of one bucket, called "bucket". It
+// checks every signature and every body's sum, and lists in pages of two.
+type Server struct {
 	*httptest.Server
-	credentials Credentials
-	now         time.Time
+	// Fail may answer a request with a status of its own; 0: it does not. To be
+	// set before the first request.
+	Fail func(r *http.Request) int
+	// Lie completes uploads with 200 and an error, as S3 may.
+	Lie bool
 
 	mu      sync.Mutex
 	objects map[string][]byte
 	uploads map[string]map[int][]byte
-	fail    func(r *http.Request) int // a status to answer instead; 0: none
-	lie     bool                      // completes with 200 and an error
 }
 
-func newFakeS3(t testing.TB) *fakeS3 {
+// New starts a server that stops with the test.
+func New(t testing.TB) *Server {
 	t.Helper()
-	f := &fakeS3{
-		credentials: Credentials{AccessKey: "ACCESS", SecretKey: "s3cr3t", Region: "eu-test-1"},
-		now:         time.Date(2026, 11, 23, 22, 0, 0, 0, time.UTC),
-		objects:     map[string][]byte{}, uploads: map[string]map[int][]byte{},
-		fail: func(*http.Request) int { return 0 },
+	f := &Server{
+		objects: map[string][]byte{}, uploads: map[string]map[int][]byte{},
+		Fail: func(*http.Request) int { return 0 },
 	}
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	return f
 }
 
-func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Left returns the objects, and how many uploads are under way.
+func (f *Server) Left() (objects map[string][]byte, uploads int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.objects), len(f.uploads)
+}
+
+// ServeHTTP answers a request to the bucket.
+func (f *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(err)
 	}
-	if status := f.fail(r); status != 0 {
+	if status := f.Fail(r); status != 0 {
 		w.WriteHeader(status)
 		return
 	}
@@ -87,7 +101,7 @@ func (f *fakeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // check signs the request again and compares.
-func (f *fakeS3) check(r *http.Request, body []byte) string {
+func (f *Server) check(r *http.Request, body []byte) string {
 	sum := fmt.Sprintf("%x", sha256.Sum256(body))
 	if r.Header.Get("X-Amz-Content-Sha256") != sum {
 		return "XAmzContentSHA256Mismatch"
@@ -104,14 +118,18 @@ func (f *fakeS3) check(r *http.Request, body []byte) string {
 			again.Header.Set(name, r.Header.Get(name))
 		}
 	}
-	f.credentials.sign(again, sum, f.now)
+	moment, err := time.Parse("20060102T150405Z", r.Header.Get("X-Amz-Date"))
+	if err != nil {
+		return "AccessDenied"
+	}
+	Credentials.Sign(again, sum, moment)
 	if again.Header.Get("Authorization") != got {
 		return "SignatureDoesNotMatch"
 	}
 	return ""
 }
 
-func (f *fakeS3) list(w http.ResponseWriter, prefix, after string) {
+func (f *Server) list(w http.ResponseWriter, prefix, after string) {
 	fmt.Fprint(w, "<ListBucketResult>")
 	n := 0
 	for _, key := range slices.Sorted(maps.Keys(f.objects)) {
@@ -129,7 +147,7 @@ func (f *fakeS3) list(w http.ResponseWriter, prefix, after string) {
 	fmt.Fprint(w, "</ListBucketResult>")
 }
 
-func (f *fakeS3) upload(w http.ResponseWriter, method, key, id, part string, body []byte) {
+func (f *Server) upload(w http.ResponseWriter, method, key, id, part string, body []byte) {
 	parts := f.uploads[id]
 	switch {
 	case parts == nil:
@@ -145,13 +163,18 @@ func (f *fakeS3) upload(w http.ResponseWriter, method, key, id, part string, bod
 		}
 		parts[n] = body
 		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
-	case f.lie:
+	case f.Lie:
 		io.WriteString(w, "<Error><Code>InternalError</Code><Message>try again</Message></Error>")
 	default:
 		if !strings.HasPrefix(string(body), "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>") {
 			panic("not as in the API reference: " + string(body))
 		}
-		var c completion
+		var c struct {
+			Parts []struct {
+				Number int `xml:"PartNumber"`
+				ETag   string
+			} `xml:"Part"`
+		}
 		if err := xml.Unmarshal(body, &c); err != nil {
 			panic(err)
 		}
