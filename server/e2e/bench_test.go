@@ -137,19 +137,9 @@ func background(b *testing.B, cmd *exec.Cmd) (pid int) {
 }
 
 func await(b *testing.B, check func() error) {
-	deadline := time.After(30 * time.Second)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			b.Fatal(err)
-		case <-tick.C:
-		}
+	b.Helper()
+	if err := try(30*time.Second, check); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -198,19 +198,8 @@ func (p *process) drained(patience time.Duration) {
 // at its end.
 func (p *process) within(patience time.Duration, what string, check func() error) {
 	p.t.Helper()
-	deadline := time.After(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			p.t.Fatalf("%s: %v", what, err)
-		case <-tick.C:
-		}
+	if err := try(patience, check); err != nil {
+		p.t.Fatalf("%s: %v", what, err)
 	}
 }
 

@@ -181,17 +181,25 @@ func answers(url string) error {
 // eventually tries until check succeeds, and fails the test after 20 s.
 func (r *rig) eventually(what string, check func() error) {
 	r.t.Helper()
-	deadline := time.After(20 * time.Second)
-	tick := time.NewTicker(25 * time.Millisecond)
+	if err := try(20*time.Second, check); err != nil {
+		r.t.Fatalf("%s: %v\n%s", what, err, r.logs)
+	}
+}
+
+// try calls check until it succeeds. When the patience is at its end it returns
+// what check said last.
+func try(patience time.Duration, check func() error) error {
+	deadline := time.After(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		err := check()
 		if err == nil {
-			return
+			return nil
 		}
 		select {
 		case <-deadline:
-			r.t.Fatalf("%s: %v\n%s", what, err, r.logs)
+			return err
 		case <-tick.C:
 		}
 	}
