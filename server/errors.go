@@ -74,7 +74,7 @@ var answers = []struct {
 	{err: consent.ErrTooMany, status: http.StatusTooManyRequests, title: "Too many requests", retry: time.Minute,
 		detail: "Wait as long as Retry-After says."},
 	{err: consent.ErrUnavailable, status: http.StatusServiceUnavailable, title: "Cannot keep this now", retry: 30 * time.Second,
-		detail: "Nothing was recorded. Send the same request again after Retry-After."},
+		detail: "Disk or database cannot be used now. A withdrawal is in force all the same. Send the same request again after Retry-After."},
 	{err: query.ErrUnavailable, status: http.StatusServiceUnavailable, title: "No statistics now", retry: 10 * time.Second,
 		detail: "Statistics cannot be read now. Ask again after Retry-After, or for a shorter period."},
 	{err: context.DeadlineExceeded, status: http.StatusServiceUnavailable, title: "Took too long", retry: 10 * time.Second,
