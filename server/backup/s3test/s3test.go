@@ -80,7 +80,7 @@ func (f *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.list(w, q.Get("prefix"), q.Get("continuation-token"))
 	case !isObject:
 		w.WriteHeader(http.StatusNotFound)
-		io.WriteString(w, "<Error><Code>NoSuchBucket</Code><Message>no such bucket</Message></Error>")
+		fmt.Fprint(w, "<Error><Code>NoSuchBucket</Code><Message>no such bucket</Message></Error>")
 	case q.Has("uploads"):
 		id := "upload " + strconv.Itoa(len(f.uploads)+1)
 		f.uploads[id] = map[int][]byte{}
@@ -94,9 +94,9 @@ func (f *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case f.objects[key] == nil:
 		w.WriteHeader(http.StatusNotFound)
-		io.WriteString(w, "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>")
+		fmt.Fprint(w, "<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>")
 	default:
-		w.Write(f.objects[key])
+		_, _ = w.Write(f.objects[key]) // the client may be gone
 	}
 }
 
@@ -152,7 +152,7 @@ func (f *Server) upload(w http.ResponseWriter, method, key, id, part string, bod
 	switch {
 	case parts == nil:
 		w.WriteHeader(http.StatusNotFound)
-		io.WriteString(w, "<Error><Code>NoSuchUpload</Code></Error>")
+		fmt.Fprint(w, "<Error><Code>NoSuchUpload</Code></Error>")
 	case method == http.MethodDelete:
 		delete(f.uploads, id)
 		w.WriteHeader(http.StatusNoContent)
@@ -164,7 +164,7 @@ func (f *Server) upload(w http.ResponseWriter, method, key, id, part string, bod
 		parts[n] = body
 		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
 	case f.Lie:
-		io.WriteString(w, "<Error><Code>InternalError</Code><Message>try again</Message></Error>")
+		fmt.Fprint(w, "<Error><Code>InternalError</Code><Message>try again</Message></Error>")
 	default:
 		if !strings.HasPrefix(string(body), "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>") {
 			panic("not as in the API reference: " + string(body))
@@ -182,13 +182,13 @@ func (f *Server) upload(w http.ResponseWriter, method, key, id, part string, bod
 		for i, p := range c.Parts {
 			if p.Number != i+1 || p.ETag != fmt.Sprintf(`"%x"`, sha256.Sum256(parts[p.Number])) {
 				w.WriteHeader(http.StatusBadRequest)
-				io.WriteString(w, "<Error><Code>InvalidPart</Code></Error>")
+				fmt.Fprint(w, "<Error><Code>InvalidPart</Code></Error>")
 				return
 			}
 			whole = append(whole, parts[p.Number]...)
 		}
 		f.objects[key] = whole
 		delete(f.uploads, id)
-		io.WriteString(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
+		fmt.Fprint(w, "<CompleteMultipartUploadResult></CompleteMultipartUploadResult>")
 	}
 }
