@@ -382,30 +382,3 @@ func (b *backupJob) addTables(ctx context.Context, w *backup.Writer, at backup.S
 	}
 	return rows, nil
 }
-
-// countingWriter counts what passes, and stops when ctx is done.
-type countingWriter struct {
-	ctx context.Context // of the backup: an io.Writer is given none
-	w   io.Writer
-	n   int64
-}
-
-func (c *countingWriter) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
-}
-
-func parseRecipients(list []string) ([]age.Recipient, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	out, err := age.ParseRecipients(strings.NewReader(strings.Join(list, "\n")))
-	if err != nil {
-		return nil, fmt.Errorf("backup.recipients: %w", err)
-	}
-	return out, nil
-}

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -222,7 +224,13 @@ func (r *running) settled(t *testing.T) {
 }
 
 // remote is a ClickHouse server elsewhere: an engine of its own behind TCP.
-func remote(t *testing.T) (address string) {
+type remote struct {
+	address string
+	gate    sync.RWMutex // held: no INSERT passes
+	waiting atomic.Int64 // INSERTs at the gate
+}
+
+func newRemote(t *testing.T) *remote {
 	t.Helper()
 	requireEngine(t)
 	library, err := engine.Find("")
@@ -233,7 +241,11 @@ func remote(t *testing.T) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { child.Close() })
+	t.Cleanup(func() {
+		if err := child.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := child.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +253,17 @@ func remote(t *testing.T) (address string) {
 	proxy.Transport = &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 		return child.Dial(ctx, addr)
 	}}
-	front := httptest.NewServer(proxy)
+	c := &remote{}
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Query().Get("query"), "INSERT") {
+			c.waiting.Add(1)
+			c.gate.RLock()
+			defer c.gate.RUnlock()
+			c.waiting.Add(-1)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(front.Close)
-	return front.URL + "/sluice"
+	c.address = front.URL + "/sluice"
+	return c
 }

@@ -6,18 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 
 	"sluice/consent"
 	"sluice/server/backup"
-	"sluice/server/backup/s3test"
 )
 
 // archiveIn returns the one archive of a folder.
@@ -264,217 +261,6 @@ func TestBackupWhileVisitorsWrite(t *testing.T) {
 	}
 }
 
-// TestEncryptedBackup: archives are read by a recipient's identity alone.
-func TestEncryptedBackup(t *testing.T) {
-	t.Parallel()
-	requireEngine(t)
-	id, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := age.GenerateX25519Identity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	keep := func(name, content string) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	i := newInstallation(t)
-	i.extra = "backup: {recipients: [" + id.Recipient().String() + "]}"
-	r := i.serve("embedded")
-	r.mustVisit(t, r.agrees(t, "example.com"), "/a")
-	r.settled(t)
-	folder := t.TempDir()
-	out, notes, err := run(t, "backup", folder, "--config", i.file("embedded"))
-	archive := archiveIn(t, folder)
-	if err != nil || !strings.HasSuffix(archive, ".tar.zst.age") || strings.Contains(notes, "not encrypted") {
-		t.Fatalf("backup: %v, %s\n%s%s", err, archive, out, notes)
-	}
-	whole, err := os.ReadFile(archive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// A name that is not Sluice's own will do as well.
-	damaged := keep("damaged.age", string(slices.Concat(whole[:len(whole)/2], []byte{whole[len(whole)/2] ^ 1}, whole[len(whole)/2+1:])))
-	cut := keep("cut.age", string(whole[:len(whole)-1]))
-	ours := keep("id.txt", "# a comment\n"+id.String()+"\n")
-	for name, tc := range map[string]struct {
-		archive, identity, want string
-	}{
-		"no identity":           {archive, "", "--identity"},
-		"another's identity":    {archive, keep("other.txt", other.String()), "to other recipients"},
-		"no identity in there":  {archive, keep("wrong.txt", id.Recipient().String()), "holds no age identity"},
-		"a damaged archive":     {damaged, ours, damaged + ": the archive is damaged"},
-		"an archive cut short":  {cut, ours, cut + ": the archive is damaged"},
-		"an archive not there":  {folder + "/sluice-20200101T000000Z.tar.zst", ours, "no such file"},
-		"a folder without any":  {t.TempDir(), ours, "holds no archive of Sluice"},
-		"the right one":         {archive, ours, ""},
-		"the newest of a place": {folder, ours, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			to := newInstallation(t)
-			args := []string{"restore", tc.archive, "--data-dir", to.dir, "--config", to.file("embedded")}
-			if tc.identity != "" {
-				args = append(args, "--identity", tc.identity)
-			}
-			_, notes, err := run(t, args...)
-			if tc.want == "" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := to.rows("embedded", "SELECT path FROM events"); !cmp.Equal(got, []string{"/a"}) {
-					t.Errorf("events: %v", got)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want %q in it", err, tc.want)
-			}
-			if strings.Contains(fmt.Sprint(err)+notes, other.String()) {
-				t.Error("the identity is repeated")
-			}
-			if left, err := os.ReadDir(to.dir); err == nil && len(left) != 0 {
-				t.Errorf("left behind: %v", left)
-			}
-		})
-	}
-}
-
-// TestBackupInABucket sends an encrypted archive to S3 and restores the newest
-// one that is there.
-func TestBackupInABucket(t *testing.T) {
-	t.Parallel()
-	requireEngine(t)
-	id, err := age.GenerateHybridIdentity()
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity := filepath.Join(t.TempDir(), "id.txt")
-	if err := os.WriteFile(identity, []byte(id.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s3 := s3test.New(t)
-	i := newInstallation(t)
-	i.extra = fmt.Sprintf("backup: {recipients: [%s], s3: {endpoint: %q, region: %s, access_key: %s, secret_key: %s}}",
-		id.Recipient(), s3.URL, s3test.Credentials.Region, s3test.Credentials.AccessKey, s3test.Credentials.SecretKey)
-	r := i.serve("embedded")
-	v := r.agrees(t, "example.com")
-	r.mustVisit(t, v, "/a")
-	r.settled(t)
-	out := mustRun(t, "backup", "s3://bucket/some/where", "--config", i.file("embedded"))
-	objects, uploads := s3.Left()
-	if len(objects) != 1 || uploads != 0 || !strings.HasPrefix(out, "s3://bucket/some/where/sluice-") {
-		t.Fatalf("%d objects, %d uploads: %s", len(objects), uploads, out)
-	}
-	for key, object := range objects {
-		if !strings.HasPrefix(string(object), "age-encryption.org/v1") {
-			t.Errorf("%s is not encrypted", key)
-		}
-	}
-	for _, from := range []string{"s3://bucket/some/where/", strings.Fields(out)[0]} {
-		to := newInstallation(t)
-		to.extra = i.extra
-		mustRun(t, "restore", from, "--data-dir", to.dir, "--identity", identity, "--config", to.file("embedded"))
-		if got := to.rows("embedded", "SELECT path FROM events"); !cmp.Equal(got, []string{"/a"}) {
-			t.Errorf("restored from %s: %v", from, got)
-		}
-	}
-}
-
-// TestRestoreWantsRoom: a restore touches nothing that is there, and what one
-// left that was killed is never served.
-func TestRestoreWantsRoom(t *testing.T) {
-	t.Parallel()
-	i := newInstallation(t)
-	if err := os.MkdirAll(i.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	precious := filepath.Join(i.dir, "precious")
-	if err := os.WriteFile(precious, []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err := run(t, "restore", t.TempDir(), "--data-dir", i.dir, "--config", i.file("embedded"))
-	if err == nil || !strings.Contains(err.Error(), "is not empty (it holds precious)") {
-		t.Errorf("restore into a folder in use: %v", err)
-	}
-	if b, err := os.ReadFile(precious); err != nil || string(b) != "mine" {
-		t.Errorf("what was there: %q, %v", b, err)
-	}
-
-	if err := os.Rename(precious, filepath.Join(i.dir, restoreMark)); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = run(t, "serve", "--config", i.file(nowhere))
-	if err == nil || !strings.Contains(err.Error(), "half restored") {
-		t.Errorf("serve after a killed restore: %v", err)
-	}
-	for _, args := range [][]string{{"backup"}, {"restore"}, {"restore", "x"}, {"backup", "a", "b"}, {"backup", "s3://bucket/x", "--config", i.file(nowhere)}, {"backup", "s3://", "--config", i.file(nowhere)}} {
-		_, _, err := run(t, args...)
-		var report strings.Builder
-		if status := Report(&report, err); status != 2 {
-			t.Errorf("sluice %v: status %d, %s; want 2", args, status, report.String())
-		}
-	}
-}
-
-// TestBackupWithoutKeys: tokens outlive a restore only with the key that
-// signed them, and the server says so.
-func TestBackupWithoutKeys(t *testing.T) {
-	t.Parallel()
-	requireEngine(t)
-	i := newInstallation(t)
-	r := i.serve("embedded")
-	v := r.agrees(t, "example.com")
-	r.mustVisit(t, v, "/a")
-	r.settled(t)
-	folder := t.TempDir()
-	mustRun(t, "backup", "--no-keys", folder, "--config", i.file("embedded"))
-	archive := archiveIn(t, folder)
-	if slices.ContainsFunc(manifestOf(t, archive).Files, func(f backup.File) bool { return strings.HasPrefix(f.Name, "keys") }) {
-		t.Error("the archive holds keys")
-	}
-
-	t.Run("and the key is put back", func(t *testing.T) {
-		t.Parallel()
-		to := newInstallation(t)
-		_, notes, err := run(t, "restore", archive, "--data-dir", to.dir, "--config", to.file("embedded"))
-		if err != nil || !strings.Contains(notes, "Put keys/token.key back") {
-			t.Fatalf("restore: %v\n%s", err, notes)
-		}
-		_, _, err = run(t, "serve", "--config", to.file(nowhere))
-		if err == nil || !strings.Contains(err.Error(), "token.key is missing, but consent receipts exist") {
-			t.Fatalf("serve without the key: %v", err)
-		}
-		key, err := os.ReadFile(filepath.Join(i.dir, tokenKeyFile))
-		if err == nil {
-			err = os.MkdirAll(filepath.Join(to.dir, keysName), 0o700)
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(to.dir, tokenKeyFile), key, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		to.serve(nowhere).mustVisit(t, v, "/b")
-	})
-	t.Run("and everybody is asked again", func(t *testing.T) {
-		t.Parallel()
-		to := newInstallation(t)
-		_, notes, err := run(t, "restore", archive, "--new-keys", "--data-dir", to.dir, "--config", to.file("embedded"))
-		if err != nil || !strings.Contains(notes, "every visitor is asked again") {
-			t.Fatalf("restore: %v\n%s", err, notes)
-		}
-		if got := to.serve(nowhere).visits(t, v, "/b"); !strings.Contains(got, "bad_token") {
-			t.Errorf("the old token: %s", got)
-		}
-	})
-}
-
 // TestManifestNamesNobody looks for secrets, sites and addresses in what can be
 // read of an archive without opening it: its name and its manifest.
 func TestManifestNamesNobody(t *testing.T) {
@@ -501,9 +287,9 @@ func TestManifestNamesNobody(t *testing.T) {
 // rows, and a restore adds to those of the server what they lack, once.
 func TestBackupOfAServersTables(t *testing.T) {
 	t.Parallel()
-	address := remote(t)
+	server := newRemote(t)
 	i := newInstallation(t)
-	r := i.serve(address)
+	r := i.serve(server.address)
 	v := r.agrees(t, "example.com")
 	r.mustVisit(t, v, "/a", "/b")
 	r.settled(t)
@@ -516,7 +302,7 @@ func TestBackupOfAServersTables(t *testing.T) {
 	r.mustVisit(t, gone, "/gone")
 	r.decide(t, gone, consent.Withdraw, false)
 	folder := t.TempDir()
-	out, notes, err := run(t, "backup", folder, "--config", i.file(address))
+	out, notes, err := run(t, "backup", folder, "--config", i.file(server.address))
 	if err != nil || !strings.Contains(notes, "the rows are in your ClickHouse server") {
 		t.Fatalf("backup: %v\n%s%s", err, out, notes)
 	}
@@ -524,19 +310,49 @@ func TestBackupOfAServersTables(t *testing.T) {
 		t.Errorf("manifest: %+v", m)
 	}
 	const figures = "SELECT count(), uniqExact(path), countIf(path = '/gone' AND receipt_id = toUUID('00000000-0000-0000-0000-000000000000')), (SELECT sum(n) FROM counters WHERE kind = 'event') FROM events"
-	lacking := newInstallation(t)
-	mustRun(t, "restore", folder, "--data-dir", lacking.dir, "--config", lacking.file(address))
-	if got := lacking.rows(address, figures); !cmp.Equal(got, []string{"5 5 1 5"}) {
-		t.Errorf("restored where the server lacked rows: %v, want 5 events, 5 paths, 1 anonymous, 5 counted", got)
-	}
-	again := newInstallation(t)
-	mustRun(t, "restore", folder, "--data-dir", again.dir, "--config", again.file(address))
-	if got := again.rows(address, figures); !cmp.Equal(got, []string{"5 5 1 5"}) {
-		t.Errorf("restored where the server had them: %v, want no row twice", got)
+	for _, state := range []string{"lacked rows", "had them"} {
+		to := newInstallation(t)
+		mustRun(t, "restore", folder, "--data-dir", to.dir, "--config", to.file(server.address))
+		if got := to.rows(server.address, figures); !cmp.Equal(got, []string{"5 5 1 5"}) {
+			t.Errorf("restored where the server %s: %v, want 5 events, 5 paths, 1 anonymous, 5 counted", state, got)
+		}
 	}
 	_, _, err = run(t, "restore", folder, "--data-dir", newInstallation(t).dir, "--config", i.file("embedded"))
 	if err == nil || !strings.Contains(err.Error(), "holds no rows") {
 		t.Errorf("restored for the embedded engine: %v", err)
+	}
+}
+
+// TestRestoreBesideAServerThatWentOn: the server took, after the backup, what
+// was on its way then, in other batches than a restore makes.
+func TestRestoreBesideAServerThatWentOn(t *testing.T) {
+	t.Parallel()
+	server := newRemote(t)
+	i := newInstallation(t)
+	r := i.serve(server.address)
+	v := r.agrees(t, "example.com")
+	r.mustVisit(t, v, "/a")
+	r.settled(t)
+	server.gate.Lock()
+	r.mustVisit(t, v, "/b")
+	for deadline := time.After(20 * time.Second); server.waiting.Load() == 0; { // a batch with /b alone
+		select {
+		case <-deadline:
+			t.Fatal("the writer does not write")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	r.mustVisit(t, v, "/c")
+	folder := t.TempDir()
+	mustRun(t, "backup", folder, "--config", i.file(server.address))
+	server.gate.Unlock()
+	r.mustVisit(t, v, "/after")
+	r.settled(t)
+	to := newInstallation(t)
+	mustRun(t, "restore", folder, "--data-dir", to.dir, "--config", to.file(server.address))
+	got := to.rows(server.address, "SELECT path, count(), (SELECT sum(n) FROM counters WHERE kind = 'event') FROM events GROUP BY path ORDER BY path")
+	if diff := cmp.Diff([]string{"/a 1 4", "/after 1 4", "/b 1 4", "/c 1 4"}, got); diff != "" {
+		t.Errorf("events, with the sum of what was counted (-want +got):\n%s", diff)
 	}
 }
 
