@@ -147,7 +147,7 @@ func TestTexts(t *testing.T) {
 			t.Errorf("%s has not the texts that English has (-en +%s):\n%s", lang, lang, diff)
 		}
 		for name, text := range texts {
-			for _, part := range []string{"{controller}", "{date}"} {
+			for _, part := range []string{"{controller}", "{date}", "{names}"} {
 				if strings.Contains(english[name], part) != strings.Contains(text, part) {
 					t.Errorf("%s: %s: %s is here or there alone", lang, name, part)
 				}
