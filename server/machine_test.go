@@ -17,6 +17,7 @@ import (
 	"sluice/collector/store/engine"
 	"sluice/consent"
 	"sluice/server/config"
+	"sluice/static"
 )
 
 func TestMain(m *testing.M) {
@@ -152,6 +153,11 @@ func TestDoorsOpenWithoutClickHouse(t *testing.T) {
 		}
 		if status, _ := r.ask(t, http.MethodGet, r.public+base+"/s.js", "", ""); status != 200 {
 			t.Errorf("script at %s/s.js: %d", base, status)
+		}
+		for _, name := range static.Chunks() {
+			if status, _ := r.ask(t, http.MethodGet, r.public+base+"/"+name, "", ""); status != 200 {
+				t.Errorf("chunk at %s/%s: %d", base, name, status)
+			}
 		}
 	}
 	for _, door := range []string{"/.well-known/gpc.json", "/_s/gpc.json", "/_s/b", "/_s/choices"} {

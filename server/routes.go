@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -28,6 +29,9 @@ func (m *machine) routes() (http.Handler, error) {
 	for _, base := range m.bases() {
 		g := e.Group(base)
 		both(g, "/s.js", m.getScript)
+		for _, name := range static.Chunks() {
+			both(g, "/"+name, getChunk)
+		}
 		both(g, "/b", m.consents.GetBanner)
 		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
@@ -128,12 +132,28 @@ func (m *machine) getScript(c echo.Context) error {
 	if p, err := m.ledger.Sites.ForHost(host); err == nil && r.Method == http.MethodGet {
 		m.state.journal.Count(consent.NewCount(p.Site.Domain, consent.CountScript, "", m.now()))
 	}
+	serveScript(c, static.Script())
+	return nil
+}
+
+// getChunk serves what the script loads later, by its hashed name: the last
+// part of the path.
+func getChunk(c echo.Context) error {
+	a, ok := static.File(path.Base(c.Path()))
+	if !ok {
+		return echo.ErrNotFound
+	}
+	serveScript(c, a)
+	return nil
+}
+
+// serveScript answers with a script that pages of any origin may load.
+func serveScript(c echo.Context, a static.Asset) {
 	h := c.Response().Header()
 	h.Del("Cache-Control") // the script's own
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	static.Script().ServeHTTP(c.Response(), r)
-	return nil
+	a.ServeHTTP(c.Response(), c.Request())
 }
 
 // getAsset serves a bundle of the dashboards by its hashed name.

@@ -59,6 +59,10 @@ func newDoor(t *testing.T) *door {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /_s/s.js", static.Script())
+	for _, name := range static.Chunks() {
+		chunk, _ := static.File(name)
+		mux.Handle("GET /_s/"+name, chunk)
+	}
 	mux.HandleFunc("GET /_s/b", d.serveBanner)
 	mux.HandleFunc("POST /_s/d", d.postDecision)
 	mux.HandleFunc("POST /_s/e", d.postEvents)

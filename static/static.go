@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"mime"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -32,15 +33,16 @@ const (
 )
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
-// ETag carry.
-const hashLength = 16
+// ETag carry: 32 bits tell the releases of one file apart, and more would cost
+// the script, which names its chunks.
+const hashLength = 8
 
 // Script returns the embedded script, s.js.
 var Script = sync.OnceValue(func() Asset {
 	return newAsset(scriptName, read(scriptName), "no-cache")
 })
 
-// File returns the content of a hashed name such as "dashboard.0123456789abcdef.js",
+// File returns the content of a hashed name such as "dashboard.01234567.js",
 // to be cached for ever; false where there is no such file, or no longer.
 func File(name string) (Asset, bool) {
 	load, ok := files()[name]
@@ -57,8 +59,27 @@ func Path(name string) string {
 	if err != nil {
 		return ""
 	}
+	return HashedName(name, content)
+}
+
+// HashedName puts the hash of its content into a file's name.
+func HashedName(name string, content []byte) string {
 	ext := path.Ext(name)
 	return strings.TrimSuffix(name, ext) + "." + hash(content) + ext
+}
+
+// Chunks lists the hashed names of what the script and the banner load later,
+// for doors beside theirs: every script of dist but these two and the
+// dashboards'.
+func Chunks() []string {
+	var out []string
+	for name := range files() {
+		if path.Ext(name) == ".js" && !strings.HasPrefix(name, "dashboard.") {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // files maps hashed names to their content; each is compressed when it is first

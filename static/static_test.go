@@ -195,7 +195,7 @@ func TestFile(t *testing.T) {
 			t.Errorf("File(%q): %q, cached %q", path, asset.Name, asset.CacheControl)
 		}
 	}
-	for _, name := range []string{"", "s.js", "dashboard.js", "../static.go", "dashboard.0000000000000000.js"} {
+	for _, name := range []string{"", "s.js", "dashboard.js", "../static.go", "dashboard.00000000.js"} {
 		if _, ok := File(name); ok {
 			t.Errorf("File(%q) is there", name)
 		}
@@ -210,5 +210,21 @@ func TestScript(t *testing.T) {
 	s := Script()
 	if s.Type != "text/javascript; charset=utf-8" || s.CacheControl != "no-cache" || len(s.Body) == 0 {
 		t.Errorf("script: %s, %s, %d bytes", s.Type, s.CacheControl, len(s.Body))
+	}
+}
+
+func TestChunks(t *testing.T) {
+	t.Parallel()
+	if len(Chunks()) == 0 {
+		t.Fatal("there are none")
+	}
+	for _, name := range Chunks() {
+		asset, ok := File(name)
+		if !ok || asset.Type != "text/javascript; charset=utf-8" {
+			t.Errorf("%s: %v, %s", name, ok, asset.Type)
+		}
+		if !bytes.Contains(read(scriptName), []byte(`"`+name+`"`)) && !bytes.Contains(read(bannerName), []byte(`"`+name+`"`)) {
+			t.Errorf("neither the script nor the banner loads %s", name)
+		}
 	}
 }

@@ -9,9 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/evanw/esbuild/pkg/api"
+
+	"sluice/static"
 )
 
 const (
@@ -22,29 +25,34 @@ const (
 // A bundle is one file that browsers load.
 type bundle struct {
 	entry string // below sources
-	name  string // below dist; styles that it imports land beside it as .css
+	// name is the file's below dist, one that no blocker's generic rule matches
+	// (design.md 5); styles that it imports land beside it as .css.
+	name string
 	// licences keeps the comments that third-party licences ask for. Bundles
 	// without third-party code have none to keep.
 	licences bool
 	plugins  []api.Plugin
 }
 
-// bundles lists what is built. The dashboard's is skipped while it has no
-// sources.
+// bundles lists what is built, in order: what loads a chunk stands after it,
+// and calls it __chunks.name ("marked.js" is __chunks.marked), which becomes the
+// name under which the doors serve exactly these bytes.
 var bundles = []bundle{
+	{entry: "marked/marked.ts", name: "marked.js"},
 	{entry: "sluice.ts", name: "s.js"},
 	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "dashboard/dashboard.ts", name: "dashboard.js", licences: true},
 }
 
+// chunks is the object whose members name the chunks in the sources
+// (src/chunks.d.ts).
+const chunks = "__chunks"
+
 // build returns every file of dist by name.
 func build() (map[string][]byte, error) {
-	files := map[string][]byte{}
+	files, names := map[string][]byte{}, map[string]string{}
 	for _, b := range bundles {
 		entry := filepath.Join(sources, b.entry)
-		if _, err := os.Stat(entry); errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
 		comments := api.LegalCommentsNone
 		if b.licences {
 			comments = api.LegalCommentsEndOfFile
@@ -62,6 +70,7 @@ func build() (map[string][]byte, error) {
 			MinifySyntax:      true,
 			LegalComments:     comments,
 			Plugins:           b.plugins,
+			Define:            names,
 		})
 		if err := problems(result.Errors, result.Warnings); err != nil {
 			return nil, fmt.Errorf("building %s: %w", b.name, err)
@@ -69,6 +78,11 @@ func build() (map[string][]byte, error) {
 		for _, f := range result.OutputFiles {
 			files[filepath.Base(f.Path)] = f.Contents
 		}
+		code := files[b.name]
+		if bytes.Contains(code, []byte(chunks)) {
+			return nil, fmt.Errorf("building %s: it names a chunk that is not built before it: see bundles", b.name)
+		}
+		names[chunks+"."+strings.TrimSuffix(b.name, ".js")] = strconv.Quote(static.HashedName(b.name, code))
 	}
 	return files, nil
 }

@@ -1,5 +1,7 @@
 import type { Choice } from './consent/choice';
 import type { Kept } from './gate';
+import type { listen } from './listen';
+import type { Policy } from './loader';
 import type { Track } from './tracker/tracker';
 
 /** `window.sluice`, for the page's own code. */
@@ -26,12 +28,23 @@ export interface Inner {
   sync(): void;
   forget(): void;
   expireCookie(name: string): void;
+  /** Loads what lies beside the script: a chunk, by its hashed name. */
+  load(name: string, loaded: () => void): void;
   /** Choice and token, where cookies do not arrive. */
   kept?: Kept | undefined;
   /** Set by the banner. */
   show?: ((open?: boolean) => void) | undefined;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
+  /** Set by a chunk of the script, and started at once, before any other script runs. */
+  chunk?: (core: Core) => void;
+}
+
+/** What the script lends to its own chunks, and to no script of the page. */
+export interface Core {
+  current(): Choice | null;
+  listen: typeof listen;
+  trusted: Policy;
 }
 
 declare global {

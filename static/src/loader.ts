@@ -1,5 +1,7 @@
+import { base } from './tag';
+
 /** Trusted Types (lib.dom has none yet): the part that is used. */
-interface Policy {
+export interface Policy {
   createScriptURL(url: string): string;
   createScript(code: string): string;
 }
@@ -11,16 +13,16 @@ declare global {
 
 /**
  * The one way in which Sluice turns text into running code, under the Trusted
- * Types policy `sluice`. It stays inside this bundle: what passes is the
- * banner's address and what the page itself marked.
+ * Types policy `sluice`. It stays inside this bundle and its chunks: what passes
+ * is what lies beside the script, and what the page itself marked.
  */
 const rules: Policy = { createScriptURL: (url) => url, createScript: (code) => code };
 export const trusted: Policy = window.trustedTypes?.createPolicy('sluice', rules) ?? rules;
 
-/** Loads a script and calls back once it ran. A script that cannot be had is nothing: no banner, no choice, no collection. */
-export function load(url: string, loaded: () => void): void {
+/** Loads a script beside this one and calls back once it ran. One that cannot be had is nothing: no banner, no choice, no collection. */
+export function load(name: string, loaded: () => void): void {
   const script = document.createElement('script');
-  script.src = trusted.createScriptURL(url);
+  script.src = trusted.createScriptURL(base + name);
   script.onload = loaded;
   document.head.append(script);
 }

@@ -9,18 +9,33 @@ import { expireCookie } from './cookies';
 import { post } from './door';
 import { current, forget, memory, sync } from './gate';
 import { listen } from './listen';
-import { load } from './loader';
-import { activate } from './marked';
-import { base, lang, site } from './tag';
+import { load, trusted } from './loader';
+import { lang, site } from './tag';
 import { startTracker } from './tracker/tracker';
 
 function ask(open?: boolean): void {
   const show = () => inner.show?.(open);
   if (inner.show) return show();
-  load(`${base}b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
+  load(`b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
 }
 
-const inner: Inner = Object.assign(memory, { ask, post, sync, forget, expireCookie });
+const inner: Inner = Object.assign(memory, { ask, post, sync, forget, expireCookie, load });
+
+/** Loads a chunk and starts it. */
+const use = (name: string) => load(name, () => inner.chunk!({ current, listen, trusted }));
+
+const MARKED = '[data-purpose],[data-service]';
+const watcher = new MutationObserver(look);
+
+/** Looks for what the page marked, in what was added to it: the rest is the business of a chunk. */
+function look(added: { addedNodes: Iterable<Node> }[]): void {
+  for (const { addedNodes } of added)
+    for (const node of addedNodes as Iterable<Element>)
+      if (node.matches?.(MARKED) || node.querySelector?.(MARKED)) {
+        watcher.disconnect();
+        return use(__chunks.marked);
+      }
+}
 
 async function start(): Promise<Choice | null> {
   // A page that is prerendered may never be seen: https://wicg.github.io/nav-speculation/prerendering.html
@@ -36,8 +51,8 @@ async function start(): Promise<Choice | null> {
   });
 
   sync();
-  activate();
-  listen('sluice:change DOMContentLoaded', activate);
+  watcher.observe(document, { childList: true, subtree: true });
+  look([{ addedNodes: [document] }]);
   if (!current()) ask();
   return current();
 }
