@@ -68,10 +68,7 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 	if err := p.check(in); err != nil {
 		return Decision{}, err
 	}
-	previous := c.Previous
-	if previous != nil && (c.Cut.dead(*previous) || !c.Now.Before(p.Expires(*previous))) {
-		previous = nil
-	}
+	previous := c.continued(p, in)
 	notice, err := p.noticeFor(in, previous, c.Shown)
 	if err != nil {
 		return Decision{}, err
@@ -97,6 +94,18 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 		d.Cut, d.Withdrawal = p.takeBack(notice, token, granted, c.Now)
 	}
 	return d, nil
+}
+
+// continued returns the token whose consent the choice continues, nil where it
+// begins anew. A grant revives no consent that was withdrawn; a withdrawal that
+// is repeated withdraws again: the first may have been answered 503, and be in
+// force without being on disk.
+func (c *Circumstances) continued(p *Policy, in Choice) *Token {
+	t := c.Previous
+	if t == nil || !c.Now.Before(p.Expires(*t)) || c.Cut.dead(*t) && in.grants() {
+		return nil
+	}
+	return t
 }
 
 // check reports every field of a choice that no state could make right.

@@ -228,3 +228,28 @@ func TestMethodsAreTheContract(t *testing.T) {
 		t.Errorf("got %v, want %v", Methods, want)
 	}
 }
+
+// TestWithdrawalIsRepeated: whoever withdraws again is answered with the
+// withdrawal of the same consent, since the first may not be on disk; a grant
+// after it begins a consent of its own.
+func TestWithdrawalIsRepeated(t *testing.T) {
+	t.Parallel()
+	policy := testPolicy(t, shop())
+	current := policy.Current
+	token := given(current, noon, []Purpose{Analytics})
+	c := Circumstances{Now: noon.Add(time.Hour), Previous: &token, Cut: &Cut{Latest: token.Issued + 1, All: Forever, Expires: token.Issued + 9e6}}
+	again, err := policy.Decide(Choice{Notice: current.Version, Method: Withdraw}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Withdrawal == nil || again.Withdrawal.ConsentID != token.Consent || again.Receipt.ConsentID != token.Consent || again.Token != nil {
+		t.Errorf("withdrawn again: %+v, want the withdrawal of consent %s", again, token.Consent)
+	}
+	anew, err := policy.Decide(Choice{Notice: current.Version, Method: Custom, Purposes: map[string]bool{"analytics": true}}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if anew.Token == nil || anew.Token.Consent == token.Consent || anew.Withdrawal != nil {
+		t.Errorf("granted after a withdrawal: %+v, want a consent of its own", anew)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type journal struct {
 
 	mu      sync.Mutex
 	pending map[consent.Count]uint64 // counted, not yet in a frame; N is 0 in the key
+	owed    []*consent.Withdrawal    // in force, and refused by the disk
 	framed  []consent.Count          // in the frame being written; committer only
 }
 
@@ -49,14 +51,17 @@ func (j *journal) Append(ctx context.Context, b *collector.Batch) error {
 	return j.append(ctx, append(entries, &tallyEntry{journal: j, batch: b})...)
 }
 
-// Record keeps what the ledger decided, in one frame.
+// Record keeps what the ledger decided, in one frame. A withdrawal that the
+// disk refuses is in force all the same; it rides in the next frame of a
+// decision or of counts.
 func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
-	var entries []spool.Entry
+	owed := j.takeOwed()
+	entries := j.withdrawals(owed)
 	if c.Receipt != nil {
 		entries = append(entries, &receiptEntry{j, c.Receipt})
 	}
 	if c.Withdrawal != nil {
-		entries = append(entries, &recordEntry{journal: j, kind: spool.KindWithdrawal, append: c.Withdrawal.AppendBinary})
+		entries = append(entries, j.withdrawals([]*consent.Withdrawal{c.Withdrawal})...)
 	}
 	if c.Tombstone != nil {
 		entries = append(entries, &tombstoneEntry{j, c.Tombstone})
@@ -66,7 +71,48 @@ func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
 			return consent.AppendCounts(dst, c.Counts), nil
 		}})
 	}
-	return j.append(ctx, entries...)
+	err := j.append(ctx, entries...)
+	if err != nil {
+		if c.Withdrawal != nil {
+			owed = append(owed, c.Withdrawal)
+		}
+		j.owe(owed)
+	}
+	return err
+}
+
+// maxOwed is how many withdrawals are owed to one frame at the most.
+const maxOwed = 256
+
+func (j *journal) takeOwed() []*consent.Withdrawal {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := min(len(j.owed), maxOwed)
+	owed := slices.Clone(j.owed[:n])
+	j.owed = slices.Delete(j.owed, 0, n)
+	return owed
+}
+
+// owe keeps withdrawals for a later frame; whoever takes everything back again
+// and again is owed it once.
+func (j *journal) owe(list []*consent.Withdrawal) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, w := range list {
+		if !slices.ContainsFunc(j.owed, func(o *consent.Withdrawal) bool {
+			return o.ConsentID == w.ConsentID && o.Cut.All == consent.Forever
+		}) {
+			j.owed = append(j.owed, w)
+		}
+	}
+}
+
+func (j *journal) withdrawals(list []*consent.Withdrawal) []spool.Entry {
+	entries := make([]spool.Entry, len(list))
+	for i, w := range list {
+		entries[i] = &recordEntry{journal: j, kind: spool.KindWithdrawal, append: w.AppendBinary}
+	}
+	return entries
 }
 
 // outcomes is the journal as the forwarder sees it: its records are terminal
@@ -118,13 +164,15 @@ func (j *journal) flush(ctx context.Context) {
 
 func (j *journal) flushOnce(ctx context.Context) {
 	j.mu.Lock()
-	idle := len(j.pending) == 0
+	idle := len(j.pending) == 0 && len(j.owed) == 0
 	j.mu.Unlock()
 	if idle {
 		return
 	}
-	if err := j.append(ctx, &tallyEntry{journal: j}); err != nil {
-		j.log.WarnContext(ctx, "counts wait for the spool", "err", err)
+	owed := j.takeOwed()
+	if err := j.append(ctx, append(j.withdrawals(owed), &tallyEntry{journal: j})...); err != nil {
+		j.owe(owed)
+		j.log.WarnContext(ctx, "counts and withdrawals wait for the spool", "withdrawals", len(owed), "err", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -154,7 +155,13 @@ func (s *state) signedBy(keys *consent.Keys, lifetime time.Duration) error {
 	}
 	signer := keys.SigningID()
 	s.signer = hex.EncodeToString(signer[:])
-	return s.save()
+	err := s.save()
+	if errors.Is(err, syscall.ENOSPC) {
+		// Nothing is accepted until there is room; what it lacks is in the spool.
+		s.log.Error("consent index not saved; the spool keeps what it lacks", "err", err)
+		return nil
+	}
+	return err
 }
 
 // save writes consent.idx. What the index knows beyond the position is applied

@@ -23,6 +23,7 @@ type book struct {
 	grants   []*grant
 
 	events   atomic.Int64 // promised so far
+	refused  atomic.Int64 // requests that were told to come back
 	unsettle atomic.Int64 // answers that never came
 }
 
@@ -146,6 +147,7 @@ func (v *visitor) answered(what string, want, status int, body []byte, err error
 		v.book.unsettle.Add(1)
 		return false
 	case status == http.StatusServiceUnavailable:
+		v.book.refused.Add(1)
 		return false
 	case status != want:
 		v.t.Errorf("%s: status %d: %s", what, status, body)

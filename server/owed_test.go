@@ -1,0 +1,90 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/collector/spool"
+	"sluice/consent"
+)
+
+// taker accepts every record.
+type taker struct{}
+
+func (taker) Deliver(context.Context, spool.Batch) error { return nil }
+
+// TestRefusedWithdrawalReachesTheDisk: a withdrawal that a full spool refuses
+// is in force at once, and on disk with whatever is kept next.
+func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
+	t.Parallel()
+	dir, log := t.TempDir(), slog.New(slog.DiscardHandler)
+	open := func() *state {
+		s, err := openState(dir, 64<<10, time.Now, log, func(spool.Record) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	s := open()
+	if err := s.save(); err != nil {
+		t.Fatal(err)
+	}
+	filler := func() spool.Entry {
+		return &recordEntry{journal: s.journal, kind: spool.KindCounter, append: func(dst []byte) ([]byte, error) {
+			return consent.AppendCounts(append(dst, make([]byte, 0, 512)...), manyCounts(8)), nil
+		}}
+	}
+	var full error
+	for range 10_000 {
+		if full = s.journal.append(t.Context(), filler()); full != nil {
+			break
+		}
+	}
+	if !errors.Is(full, spool.ErrFull) {
+		t.Fatalf("filling the spool: got %v, want ErrFull", full)
+	}
+
+	gone := uuid.New()
+	now := time.Now()
+	w := consent.Withdrawal{Site: "example.com", ConsentID: gone, ReceiptID: uuid.New(), Time: now,
+		Cut: consent.Cut{Latest: uint32(now.Unix()), All: consent.Forever, Expires: uint32(now.Add(time.Hour).Unix())}}
+	if err := s.journal.Record(t.Context(), consent.Commitment{Withdrawal: &w}); !errors.Is(err, consent.ErrUnavailable) {
+		t.Fatalf("a withdrawal on a full spool: got %v, want ErrUnavailable", err)
+	}
+
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- s.journal.spool.Consume(ctx, "a", taker{}, spool.ConsumerOptions{}) }()
+	eventually(t, "there is room again", func() bool {
+		s.journal.spool.Retain("consent.idx", s.journal.spool.Stats().Next-1) // only the order of records matters here
+		return s.journal.Record(t.Context(), consent.Commitment{Counts: manyCounts(1)}) == nil
+	})
+	stop()
+	<-ended
+	if err := s.journal.spool.Close(); err != nil { // as after a kill: the index is not saved
+		t.Fatal(err)
+	}
+	s = open()
+	defer func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if cut := s.journal.index.Cut(gone); cut == nil || cut.All != consent.Forever {
+		t.Errorf("after a restart the consent has the cut %+v, want it withdrawn", cut)
+	}
+}
+
+func manyCounts(n int) []consent.Count {
+	out := make([]consent.Count, n)
+	for i := range out {
+		out[i] = consent.NewCount("example.com", consent.CountScript, "", time.Now())
+		out[i].N = 1
+	}
+	return out
+}
