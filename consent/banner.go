@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,14 +50,16 @@ type shownPurpose struct {
 }
 
 type shownService struct {
-	Name      string   `json:"name"`
-	Title     string   `json:"title"`
-	Provider  string   `json:"provider"`
-	Country   string   `json:"country,omitempty"`
-	Transfer  string   `json:"transfer,omitempty"`
-	PolicyURL string   `json:"policy_url,omitempty"`
-	External  bool     `json:"external,omitempty"`
-	Cookies   []Cookie `json:"cookies,omitempty"`
+	Name        string   `json:"name"`
+	Title       string   `json:"title"`
+	Description string   `json:"description,omitempty"`
+	Provider    string   `json:"provider"`
+	Recipients  []string `json:"recipients,omitempty"`
+	Country     string   `json:"country,omitempty"`
+	Transfer    string   `json:"transfer,omitempty"`
+	PolicyURL   string   `json:"policy_url,omitempty"`
+	External    bool     `json:"external,omitempty"`
+	Cookies     []Cookie `json:"cookies,omitempty"`
 }
 
 // BannerData returns the data object that the banner of a site is composed of,
@@ -72,7 +73,7 @@ func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]
 		Site: s.Domain, Language: lang, Direction: direction(lang),
 		Notice:     bannerNotice{Version: p.Current.Version, Updated: s.Notice.Updated, PolicyURL: s.Notice.PolicyURL},
 		Controller: bannerController{Name: s.Controller.Name, Contact: s.Controller.Contact},
-		Purposes:   p.shownPurposes(words),
+		Purposes:   p.shownPurposes(lang, words),
 		Texts:      maps.Clone(words), Layout: s.Layout, Theme: s.Theme, CloseButton: s.CloseButton, Days: s.ConsentDays,
 	}
 	maps.DeleteFunc(data.Texts, func(name, _ string) bool { return strings.Contains(name, ".") })
@@ -100,7 +101,7 @@ func (s *Site) words(lang string, texts map[string]string) map[string]string {
 
 // shownPurposes lists what there is to read before a choice: the essential
 // first, then what can be chosen, each with its services.
-func (p *Policy) shownPurposes(words map[string]string) []shownPurpose {
+func (p *Policy) shownPurposes(lang string, words map[string]string) []shownPurpose {
 	s := p.Site
 	services := append([]Service{s.ownCookies()}, s.AllServices()...)
 	out := make([]shownPurpose, 0, len(p.Current.Purposes)+1)
@@ -114,7 +115,7 @@ func (p *Policy) shownPurposes(words map[string]string) []shownPurpose {
 		shown.Title = cmp.Or(shown.Title, string(name))
 		for i := range services {
 			if services[i].Purpose == name {
-				shown.Services = append(shown.Services, showService(&services[i], words))
+				shown.Services = append(shown.Services, showService(&services[i], lang, words))
 			}
 		}
 		out = append(out, shown)
@@ -129,49 +130,27 @@ func (s *Site) ownCookies() Service {
 	return Service{
 		Name: "sluice", Title: "Sluice", Purpose: Essential, Provider: s.Controller.Name,
 		Cookies: []Cookie{
-			{Name: ChoiceCookie, Lasts: lasts, Purpose: "remembers your choice"},
-			{Name: ProofCookie, Lasts: lasts, Purpose: "proves your consent"},
+			{Name: ChoiceCookie, Lasts: lasts, Purpose: "choice"},
+			{Name: ProofCookie, Lasts: lasts, Purpose: "proof"},
 		},
 	}
 }
 
-func showService(s *Service, words map[string]string) shownService {
+func showService(s *Service, lang string, words map[string]string) shownService {
 	out := shownService{
-		Name: s.Name, Title: cmp.Or(words["service."+s.Name+".title"], s.Title, s.Name), Provider: s.Provider,
+		Name: s.Name, Title: cmp.Or(words["service."+s.Name+".title"], s.Title, s.Name),
+		Description: s.describe(lang, words), Provider: s.Provider, Recipients: s.Recipients,
 		Country: s.Country, PolicyURL: s.PolicyURL, External: s.External,
 	}
 	if s.Transfer != "none" {
 		out.Transfer = cmp.Or(words["transfer."+s.Transfer], s.Transfer)
 	}
 	for _, c := range s.Cookies {
-		out.Cookies = append(out.Cookies, Cookie{
-			Name: c.Name, Lasts: duration(c.Lasts, words), Purpose: cmp.Or(words["cookie."+c.Name], c.Purpose),
-		})
+		c.Lasts = duration(c.Lasts, lang, words)
+		c.Purpose = cmp.Or(words["cookie."+c.Name], words["use."+c.Purpose], c.Purpose)
+		out.Cookies = append(out.Cookies, c)
 	}
 	return out
-}
-
-// numberOfUnits is how a duration is written in configuration: "13 months".
-var numberOfUnits = regexp.MustCompile(`^([0-9]+) (minute|hour|day|week|month|year)s?$`)
-
-// duration puts a duration into the words of a language, "lasts.months" or,
-// for one, "lasts.month"; what has none stays as it is.
-func duration(lasts string, words map[string]string) string {
-	if lasts == "session" {
-		return cmp.Or(words["lasts.session"], lasts)
-	}
-	m := numberOfUnits.FindStringSubmatch(lasts)
-	if m == nil {
-		return lasts
-	}
-	unit := m[2]
-	if m[1] != "1" {
-		unit += "s"
-	}
-	if word := words["lasts."+unit]; word != "" {
-		return strings.ReplaceAll(word, "{n}", m[1])
-	}
-	return lasts
 }
 
 // direction is how a language is written.

@@ -3,9 +3,12 @@ package consent
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/language"
 )
 
 func TestBannerData(t *testing.T) {
@@ -129,46 +132,88 @@ func fieldsOf(t *testing.T, content []byte) []string {
 
 func TestDuration(t *testing.T) {
 	t.Parallel()
-	words := shippedWords(t, "de")
-	for in, want := range map[string]string{
-		"13 months": "13 Monate", "1 year": "1 Jahr", "1 minute": "1 Minute", "365 days": "365 Tage", "session": "bis der Browser geschlossen wird",
-		"until noon": "until noon", "": "",
+	german := shippedWords(t, "de")
+	// The forms of other languages, as their grammar has them.
+	polish := map[string]string{"lasts.month": "{n} miesiąc | {n} miesiące | {n} miesięcy"}
+	arabic := map[string]string{"lasts.day": "zero | one | two | {n} few | {n} many | {n} other"}
+	japanese := map[string]string{"lasts.day": "{n}日"}
+	for _, c := range []struct {
+		lang, in, want string
+		words          map[string]string
+	}{
+		{"de", "13 months", "13 Monate", german},
+		{"de", "1 year", "1 Jahr", german},
+		{"de", "1 minute", "1 Minute", german},
+		{"de", "365 days", "365 Tage", german},
+		{"de", "0 days", "0 Tage", german},
+		{"de", "session", "bis der Browser geschlossen wird", german},
+		{"de", "persistent", "bis zur Löschung", german},
+		{"de", "until noon", "until noon", german},
+		{"de", "", "", german},
+		{"de", "2 years", "2 years", nil},
+		{"pl", "1 month", "1 miesiąc", polish},
+		{"pl", "3 months", "3 miesiące", polish},
+		{"pl", "13 months", "13 miesięcy", polish},
+		{"pl", "22 months", "22 miesiące", polish},
+		{"ar", "0 days", "zero", arabic},
+		{"ar", "1 day", "one", arabic},
+		{"ar", "2 days", "two", arabic},
+		{"ar", "7 days", "7 few", arabic},
+		{"ar", "30 days", "30 many", arabic},
+		{"ar", "400 days", "400 other", arabic},
+		{"ja", "1 day", "1日", japanese},
 	} {
-		if got := duration(in, words); got != want {
-			t.Errorf("%q: got %q, want %q", in, got, want)
+		if got := duration(c.in, c.lang, c.words); got != c.want {
+			t.Errorf("%s: %q: got %q, want %q", c.lang, c.in, got, c.want)
 		}
-	}
-	if got := duration("2 years", nil); got != "2 years" {
-		t.Errorf("without words: %q", got)
 	}
 }
 
-// Both languages put everything into words that the pages and presets name.
+// Every language has words for what the pages and presets name, and the forms
+// that its numbers take.
 func TestTextsAreComplete(t *testing.T) {
 	t.Parallel()
-	en, de := shippedWords(t, "en"), shippedWords(t, "de")
-	if diff := cmp.Diff(keys(en), keys(de)); diff != "" {
-		t.Errorf("texts (-en +de): %s", diff)
-	}
 	all, err := Presets()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, s := range all {
-		for _, c := range s.Cookies {
-			if de["cookie."+c.Name] == "" {
-				t.Errorf("%s: no words for cookie.%s", name, c.Name)
+	files, err := filepath.Glob("../static/texts/*.json")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d languages, %v", len(files), err)
+	}
+	for _, file := range files {
+		lang := strings.TrimSuffix(filepath.Base(file), ".json")
+		words := shippedWords(t, lang)
+		has := func(name string) {
+			if words[name] == "" {
+				t.Errorf("%s: no words for %s", lang, name)
 			}
 		}
-	}
-	for _, m := range Methods {
-		if de["method."+string(m)] == "" {
-			t.Errorf("no words for method.%s", m)
+		for name, s := range all {
+			has("does." + s.Kind)
+			if s.Transfer != "" {
+				has("transfer." + s.Transfer)
+			}
+			for _, c := range s.Cookies {
+				has("use." + c.Purpose)
+			}
+			if s.describe(lang, words) == "" {
+				t.Errorf("%s: nothing says what %s does", lang, name)
+			}
 		}
-	}
-	for _, o := range outcomes {
-		if de["choices.said."+o] == "" {
-			t.Errorf("no words for choices.said.%s", o)
+		for _, m := range Methods {
+			has("method." + string(m))
+		}
+		for _, o := range outcomes {
+			has("choices.said." + o)
+		}
+		forms := pluralForms(language.Make(lang))
+		for _, unit := range []string{"second", "minute", "hour", "day", "week", "month", "year"} {
+			if got := strings.Split(words["lasts."+unit], " | "); len(got) != len(forms) {
+				t.Errorf("%s: lasts.%s has %d forms, %q; its numbers take %d", lang, unit, len(got), got, len(forms))
+			} else if !strings.Contains(got[len(got)-1], "{n}") {
+				t.Errorf("%s: lasts.%s never says how many: %q", lang, unit, got)
+			}
 		}
 	}
 }

@@ -132,13 +132,13 @@ func (p *choicesPage) render() ([]byte, error) {
 func (p *Policy) choices(lang string, words map[string]string, live func(Use) bool) []choicePurpose {
 	regions := regionsOf(lang)
 	var out []choicePurpose
-	for _, shown := range p.shownPurposes(words) {
+	for _, shown := range p.shownPurposes(lang, words) {
 		purpose := choicePurpose{
 			Name: shown.Name, Title: shown.Title, Description: shown.Description, Required: shown.Required,
 			On: live(Use{Purpose: shown.Name}),
 		}
 		if shown.Name == Preference {
-			purpose.Cookies = []Cookie{{Name: PreferenceCookie, Lasts: duration("6 months", words), Purpose: words["cookie."+PreferenceCookie]}}
+			purpose.Cookies = []Cookie{{Name: PreferenceCookie, Lasts: duration("6 months", lang, words), Purpose: words["use.settings"]}}
 		}
 		for _, s := range shown.Services {
 			facts := slices.DeleteFunc([]string{s.Provider, regions(s.Country), s.Transfer}, func(f string) bool { return f == "" })

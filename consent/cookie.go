@@ -137,7 +137,9 @@ func (j *jar) uncovered(r *Receipt) []string {
 	declare(r.Purposes[Preference], PreferenceCookie)
 	for _, svc := range j.site.AllServices() {
 		for _, c := range svc.Cookies {
-			declare(svc.Purpose == Essential || r.Services[svc.Name], c.Name)
+			if c.Kind == "" { // storage keys are the script's to remove
+				declare(svc.Purpose == Essential || r.Services[svc.Name], c.Name)
+			}
 		}
 	}
 	var out []string

@@ -92,6 +92,7 @@ func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notic
 type substance struct {
 	Name        string   `json:"name"`
 	Provider    string   `json:"provider,omitempty"`
+	Recipients  []string `json:"recipients,omitempty"`
 	Country     string   `json:"country,omitempty"`
 	Transfer    string   `json:"transfer,omitempty"`
 	Hosts       []string `json:"hosts,omitempty"`
@@ -103,7 +104,7 @@ type substance struct {
 
 func substanceOf(s *Service) substance {
 	return substance{
-		Name: s.Name, Provider: s.Provider, Country: s.Country, Transfer: s.Transfer,
+		Name: s.Name, Provider: s.Provider, Recipients: s.Recipients, Country: s.Country, Transfer: s.Transfer,
 		Hosts: s.Hosts, Pages: s.Pages, ConsentMode: s.ConsentMode,
 		Cookies: s.Cookies, External: s.External,
 	}

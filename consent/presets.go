@@ -18,18 +18,31 @@ var presetFiles embed.FS
 
 // preset is the file of one; its name is the file's.
 type preset struct {
-	Title       string   `yaml:"title"`
-	Purpose     Purpose  `yaml:"purpose"`
-	Provider    string   `yaml:"provider"`
-	Country     string   `yaml:"country"`
-	Transfer    string   `yaml:"transfer"`
-	PolicyURL   string   `yaml:"policy_url"`
-	External    bool     `yaml:"external"`
-	Reload      bool     `yaml:"reload"`
-	Hosts       []string `yaml:"hosts"`
-	Pages       []string `yaml:"pages"`
-	ConsentMode []string `yaml:"consent_mode"`
-	Cookies     []Cookie `yaml:"cookies"`
+	Title       string            `yaml:"title"`
+	Purpose     Purpose           `yaml:"purpose"`
+	Kind        string            `yaml:"kind"`
+	Texts       map[string]string `yaml:"texts"`
+	Provider    string            `yaml:"provider"`
+	Recipients  []string          `yaml:"recipients"`
+	Country     string            `yaml:"country"`
+	Transfer    string            `yaml:"transfer"`
+	PolicyURL   string            `yaml:"policy_url"`
+	Legal       []Legal           `yaml:"legal"`
+	Reload      bool              `yaml:"reload"`
+	Hosts       []string          `yaml:"hosts"`
+	Pages       []string          `yaml:"pages"`
+	ConsentMode []string          `yaml:"consent_mode"`
+	Cookies     []Cookie          `yaml:"cookies"`
+}
+
+func (p *preset) service(name string) Service {
+	return Service{
+		Name: name, Title: p.Title, Purpose: p.Purpose, Kind: p.Kind, Texts: p.Texts,
+		Provider: p.Provider, Recipients: slices.Clip(p.Recipients), Country: p.Country, Transfer: p.Transfer,
+		PolicyURL: p.PolicyURL, Legal: slices.Clip(p.Legal), External: p.Provider != "", Reload: p.Reload,
+		Hosts: slices.Clip(p.Hosts), Pages: slices.Clip(p.Pages), ConsentMode: slices.Clip(p.ConsentMode),
+		Cookies: slices.Clip(p.Cookies),
+	}
 }
 
 // Presets returns the services that Sluice knows, by name; the operator's
@@ -67,12 +80,7 @@ var presets = sync.OnceValues(func() (map[string]Service, error) {
 			return nil, fmt.Errorf("preset %s: %w", f.Name(), err)
 		}
 		name := strings.TrimSuffix(f.Name(), ".yaml")
-		all[name] = Service{
-			Name: name, Title: p.Title, Purpose: p.Purpose, Provider: p.Provider, Country: p.Country,
-			Transfer: p.Transfer, PolicyURL: p.PolicyURL, External: p.External, Reload: p.Reload,
-			Hosts: slices.Clip(p.Hosts), Pages: slices.Clip(p.Pages), ConsentMode: slices.Clip(p.ConsentMode),
-			Cookies: slices.Clip(p.Cookies),
-		}
+		all[name] = p.service(name)
 	}
 	return all, nil
 })

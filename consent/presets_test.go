@@ -3,11 +3,20 @@ package consent
 import (
 	"net/url"
 	"os"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+// offered are the presets that sites rely on, under the purpose that each
+// belongs to.
+var offered = map[Purpose][]string{
+	Essential: {"stripe", "turnstile"},
+	Analytics: {Statistics, "google-analytics", "google-tag-manager", "hotjar", "clarity", "matomo", "matomo-cloud", "plausible"},
+	Media: {"whatsapp", "green-api", "twilio", "youtube", "vimeo", "google-maps", "intercom", "crisp", "calendly",
+		"google-fonts", "recaptcha"},
+	Marketing: {"meta-pixel", "linkedin-insight", "google-ads", "tiktok-pixel", "hubspot"},
+}
 
 func TestPresets(t *testing.T) {
 	t.Parallel()
@@ -15,42 +24,34 @@ func TestPresets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"google-analytics", "hotjar", "stripe", "whatsapp", Statistics} {
-		if _, ok := all[name]; !ok {
-			t.Errorf("no preset %s", name)
+	n := 0
+	for purpose, names := range offered {
+		n += len(names)
+		for _, name := range names {
+			if s, ok := all[name]; !ok || s.Purpose != purpose {
+				t.Errorf("%s is under %q, want %s", name, s.Purpose, purpose)
+			}
 		}
 	}
-	purposes := []Purpose{Essential, Analytics, Preference, Marketing, Media}
-	country := regexp.MustCompile(`^[A-Z]{2}$`)
+	if n != len(all) {
+		t.Errorf("%d presets, %d are expected", len(all), n)
+	}
 	for name, s := range all {
-		if s.Name != name || !slices.Contains(purposes, s.Purpose) {
-			t.Errorf("%s: name %q, purpose %q", name, s.Name, s.Purpose)
+		if s.Name != name {
+			t.Errorf("%s is named %q", name, s.Name)
 		}
+		checkLaw(t, &s)
 		for _, c := range s.Cookies {
-			if c.Name == "" || c.Purpose == "" || duration(c.Lasts, map[string]string{"lasts.session": "s"}) == "" {
-				t.Errorf("%s: cookie %+v says too little", name, c)
+			if c.Name == "" || !ValidDuration(c.Lasts) {
+				t.Errorf("%s: %q lasts %q, which no language can put into words", name, c.Name, c.Lasts)
 			}
-			if c.Lasts != "session" && !numberOfUnits.MatchString(c.Lasts) {
-				t.Errorf("%s: %s lasts %q, which no language can put into words", name, c.Name, c.Lasts)
+			if c.Kind != "" && c.Kind != LocalStorage && c.Kind != SessionStorage {
+				t.Errorf("%s: %s is kept in %q, which no browser has", name, c.Name, c.Kind)
 			}
 		}
-		if name == Statistics {
-			continue
+		if name != Statistics {
+			checkFile(t, &s)
 		}
-		if s.Title == "" || s.Provider == "" || !country.MatchString(s.Country) || !s.External || len(s.Hosts) == 0 {
-			t.Errorf("%s: %+v says too little", name, s)
-		}
-		if u, err := url.Parse(s.PolicyURL); err != nil || u.Scheme != "https" {
-			t.Errorf("%s: policy %q", name, s.PolicyURL)
-		}
-		content, err := os.ReadFile("presets/" + name + ".yaml")
-		if err != nil || !strings.Contains(string(content), "# Source") || !strings.Contains(string(content), "Read 20") {
-			t.Errorf("%s: the file names no source with a date", name)
-		}
-	}
-	stripe, _ := PresetFor("stripe")
-	if stripe.Purpose != Essential || len(stripe.Pages) == 0 {
-		t.Errorf("stripe is %s on %v; want essential where somebody pays, and there alone", stripe.Purpose, stripe.Pages)
 	}
 	if _, ok := PresetFor("facebook"); ok {
 		t.Error("a preset that there is not")
@@ -58,6 +59,50 @@ func TestPresets(t *testing.T) {
 	all["hotjar"] = Service{}
 	if again, _ := PresetFor("hotjar"); again.Name == "" {
 		t.Error("the map is shared")
+	}
+}
+
+// checkLaw checks what makes a service lawful.
+func checkLaw(t *testing.T, s *Service) {
+	t.Helper()
+	if len(s.Legal) == 0 {
+		t.Errorf("%s rests on no source of law", s.Name)
+	}
+	for _, l := range s.Legal {
+		if _, err := time.Parse(time.DateOnly, l.Date); l.Source == "" || err != nil {
+			t.Errorf("%s: source %+v without a date", s.Name, l)
+		}
+	}
+	if problem := s.TransferProblem(); problem != "" {
+		t.Errorf("%s: transfer %s", s.Name, problem)
+	}
+	if s.Purpose == Essential && len(s.Pages) == 0 {
+		t.Errorf("%s is essential everywhere; want the pages that need it, and those alone", s.Name)
+	}
+	if s.Purpose != Marketing && len(s.ConsentMode) > 0 {
+		t.Errorf("%s turns on %v under %s", s.Name, s.ConsentMode, s.Purpose)
+	}
+}
+
+// checkFile checks what a preset's file has to say of a vendor's service.
+func checkFile(t *testing.T, s *Service) {
+	t.Helper()
+	if s.Title == "" || s.External != (s.Provider != "") {
+		t.Errorf("%s: %+v says too little", s.Name, s)
+	}
+	for _, lang := range []string{"en", "de"} {
+		if text := s.Texts[lang]; !strings.HasSuffix(text, ".") || strings.Count(text, ".") != 1 {
+			t.Errorf("%s: %s is described by %q; want one sentence", s.Name, lang, text)
+		}
+	}
+	if s.External {
+		if u, err := url.Parse(s.PolicyURL); err != nil || u.Scheme != "https" || len(s.Hosts) == 0 {
+			t.Errorf("%s: policy %q, hosts %v", s.Name, s.PolicyURL, s.Hosts)
+		}
+	}
+	content, err := os.ReadFile("presets/" + s.Name + ".yaml")
+	if err != nil || !strings.Contains(string(content), "# Sources: ") {
+		t.Errorf("%s: the file names no sources", s.Name)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/text/language"
 )
 
 // checker collects problems, each at the place of its path or of the nearest
@@ -154,6 +156,12 @@ func (k *checker) countries(path string, list []string) {
 		if !countryPattern.MatchString(c) {
 			k.say(fmt.Sprintf("%s[%d]", path, i), "%q is not a country; write two capital letters as in ISO 3166: DE", c)
 		}
+	}
+}
+
+func (k *checker) language(path, tag string) {
+	if _, err := language.Parse(tag); err != nil {
+		k.say(path, "%q is not a language; write de or pt-BR", tag)
 	}
 }
 

@@ -149,19 +149,23 @@ type Purpose struct {
 // Service is a tool that the site uses. A preset's fields can all be
 // overridden; a service without a preset names them all.
 type Service struct {
-	Preset      string   `yaml:"preset"`
-	Name        string   `yaml:"name"` // default: the preset's
-	Title       string   `yaml:"title"`
-	Purpose     string   `yaml:"purpose"`
-	Provider    string   `yaml:"provider"`
-	Country     string   `yaml:"country"`  // ISO 3166-1 alpha-2
-	Transfer    string   `yaml:"transfer"` // dpf, scc, adequacy or none
-	Hosts       []string `yaml:"hosts"`
-	Cookies     []Cookie `yaml:"cookies"`
-	Pages       []string `yaml:"pages"` // path prefixes that an essential service is limited to
-	PolicyURL   string   `yaml:"policy_url"`
-	ConsentMode []string `yaml:"consent_mode"` // Google signals that a grant turns on beyond analytics_storage
-	Reload      *bool    `yaml:"reload"`       // it cannot be stopped in a running page
+	Preset      string            `yaml:"preset"`
+	Name        string            `yaml:"name"` // default: the preset's
+	Title       string            `yaml:"title"`
+	Purpose     string            `yaml:"purpose"`
+	Kind        string            `yaml:"kind"`      // what it does, in one of Sluice's words: chat, video, map, …
+	Texts       map[string]string `yaml:"texts"`     // language → one sentence on what it does
+	Necessary   string            `yaml:"necessary"` // why an essential service of your own cannot be done without
+	Provider    string            `yaml:"provider"`
+	Recipients  []string          `yaml:"recipients"` // who else receives data
+	Country     string            `yaml:"country"`    // ISO 3166-1 alpha-2
+	Transfer    string            `yaml:"transfer"`   // dpf, scc, adequacy or none
+	Hosts       []string          `yaml:"hosts"`
+	Cookies     []Cookie          `yaml:"cookies"`
+	Pages       []string          `yaml:"pages"` // path prefixes that an essential service is limited to
+	PolicyURL   string            `yaml:"policy_url"`
+	ConsentMode []string          `yaml:"consent_mode"` // Google signals that a grant turns on beyond analytics_storage
+	Reload      *bool             `yaml:"reload"`       // it cannot be stopped in a running page
 
 	ID            string `yaml:"id"` // the account at the provider: Hotjar's site id
 	MeasurementID string `yaml:"measurement_id"`
@@ -171,9 +175,11 @@ type Service struct {
 
 // Cookie is one that a service declares.
 type Cookie struct {
-	Name    string `yaml:"name"`  // "*" at the end matches any rest
-	Lasts   string `yaml:"lasts"` // "180 days", "session"
-	Purpose string `yaml:"purpose"`
+	Name     string `yaml:"name"`     // "*" at the end matches any rest
+	Lasts    string `yaml:"lasts"`    // "180 days", "session", "persistent"
+	Purpose  string `yaml:"purpose"`  // one of Sluice's words (visitor, visit, …), or your own
+	Kind     string `yaml:"kind"`     // cookie, or a storage key: local, session
+	Provider string `yaml:"provider"` // where it is not the service's
 }
 
 // Banner is how the question looks.

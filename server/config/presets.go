@@ -19,3 +19,18 @@ func presetNames() []string {
 	}
 	return slices.Sorted(maps.Keys(all))
 }
+
+// kinds lists what presets say of themselves: the words that every language has
+// a sentence for.
+func kinds() []string {
+	all, err := consent.Presets()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range all {
+		out = append(out, s.Kind)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -90,7 +91,13 @@ func (v *Service) consent(controller string) consent.Service {
 	replace(&out.Name, v.Name)
 	replace(&out.Title, v.Title)
 	replace(&out.Purpose, consent.Purpose(v.Purpose))
+	replace(&out.Kind, v.Kind)
+	if v.Texts != nil {
+		out.Texts = maps.Clone(v.Texts)
+	}
+	replace(&out.Necessary, v.Necessary)
 	replace(&out.Provider, v.Provider)
+	replaceList(&out.Recipients, v.Recipients)
 	replace(&out.Country, v.Country)
 	replace(&out.Transfer, v.Transfer)
 	replace(&out.PolicyURL, v.PolicyURL)
@@ -100,13 +107,22 @@ func (v *Service) consent(controller string) consent.Service {
 	if v.Cookies != nil {
 		out.Cookies = nil
 		for _, cookie := range v.Cookies {
-			out.Cookies = append(out.Cookies, consent.Cookie(cookie))
+			out.Cookies = append(out.Cookies, cookie.consent())
 		}
 	}
 	if v.Reload != nil {
 		out.Reload = *v.Reload
 	}
 	return out
+}
+
+// consent reads kind "cookie" as what it is by default.
+func (c Cookie) consent() consent.Cookie {
+	kind := consent.CookieKind(c.Kind)
+	if c.Kind == "cookie" {
+		kind = ""
+	}
+	return consent.Cookie{Name: c.Name, Lasts: c.Lasts, Purpose: c.Purpose, Kind: kind, Provider: c.Provider}
 }
 
 func replace[T ~string](to *T, value T) {

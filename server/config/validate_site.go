@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"sluice/consent"
 )
 
@@ -90,6 +88,7 @@ func (s *Site) validateServices(k *checker, path string) {
 	for i := range s.Services {
 		at := fmt.Sprintf("%s.services[%d]", path, i)
 		s.Services[i].validate(k, at, purposes)
+		s.Services[i].validateLaw(k, at, s.Controller.Name, purposes)
 		k.unique(names, at, s.Services[i].slug())
 	}
 }
@@ -124,9 +123,13 @@ func (v *Service) validate(k *checker, path string, purposes []string) {
 		}
 	}
 	for i, cookie := range v.Cookies {
-		at := fmt.Sprintf("%s.cookies[%d]", path, i)
-		k.required(at+".name", cookie.Name, "the visitor reads it")
-		k.required(at+".lasts", cookie.Lasts, "the visitor has to know how long (write session where it ends with the browser)")
+		cookie.validate(k, fmt.Sprintf("%s.cookies[%d]", path, i))
+	}
+	if v.Kind != "" {
+		k.oneOf(path+".kind", v.Kind, kinds()...)
+	}
+	for lang := range v.Texts {
+		k.language(path+".texts."+lang, lang)
 	}
 	k.paths(path+".pages", v.Pages)
 	k.link(path+".policy_url", v.PolicyURL)
@@ -134,6 +137,16 @@ func (v *Service) validate(k *checker, path string, purposes []string) {
 		k.oneOf(fmt.Sprintf("%s.consent_mode[%d]", path, i), signal, signals...)
 	}
 	v.validateAccount(k, path)
+}
+
+func (c Cookie) validate(k *checker, path string) {
+	k.required(path+".name", c.Name, "the visitor reads it")
+	if k.required(path+".lasts", c.Lasts, "the visitor has to know how long (write session where it ends with the browser)") && !consent.ValidDuration(c.Lasts) {
+		k.say(path+".lasts", "%q is not a duration that every language can put into words; write 180 days, session or persistent", c.Lasts)
+	}
+	if c.Kind != "" {
+		k.oneOf(path+".kind", c.Kind, "cookie", "local", "session")
+	}
 }
 
 // validateOwn checks a service without a preset.
@@ -202,9 +215,7 @@ func (k *checker) appearance(path string, theme map[string]string, texts map[str
 		}
 	}
 	for lang := range texts {
-		if _, err := language.Parse(lang); err != nil {
-			k.say(path+".texts."+lang, "%q is not a language; write de or pt-BR", lang)
-		}
+		k.language(path+".texts."+lang, lang)
 	}
 }
 

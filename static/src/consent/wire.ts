@@ -41,6 +41,10 @@ export interface TrackedEvent {
 
 export interface CookieFact {
   name: string; // may end in `*`
+  /** A key of localStorage or sessionStorage; left out, a cookie. */
+  kind?: 'local' | 'session';
+  /** Where it is not the service's. */
+  provider?: string;
   lasts: string;
   purpose: string;
 }
@@ -48,7 +52,11 @@ export interface CookieFact {
 export interface Service {
   name: string;
   title: string;
+  /** One sentence on what it does. */
+  description?: string;
   provider: string;
+  /** Who else receives data. */
+  recipients?: string[];
   country?: string;
   transfer?: string;
   policy_url?: string;
