@@ -21,6 +21,9 @@ type Site struct {
 	Purposes   []PurposeText // the site's own, in order
 	Services   []Service     // Statistics is added where it is missing
 
+	Goals   []Goal // what reports count as a success
+	Funnels []Funnel
+
 	ConsentDays  int               // how long a choice holds, at least 1
 	OnWithdrawal WithdrawalAction  // what happens to the events collected under the grant
 	HonourGPC    bool              // Global Privacy Control means no, unless the visitor grants explicitly

@@ -32,12 +32,29 @@ func number(unit query.Unit, n float64) string {
 	switch unit {
 	case query.Percent:
 		return thousands(n) + "%"
+	case query.Share:
+		return strconv.FormatFloat(n, 'f', -1, 64) + "%"
+	case query.Money:
+		return money(n)
 	case query.Ratio:
 		return strconv.FormatFloat(n, 'f', 2, 64)
 	case query.Seconds:
 		return duration(time.Duration(n) * time.Second)
 	}
 	return thousands(n)
+}
+
+// money writes an amount with separators and at least two decimals, at most the
+// four that are kept.
+func money(n float64) string {
+	whole, decimals, _ := strings.Cut(strconv.FormatFloat(math.Round(n*1e4)/1e4, 'f', -1, 64), ".")
+	units, _ := strconv.ParseFloat(whole, 64) // as it was written
+	if n < 0 && units == 0 {
+		whole = "−0"
+	} else {
+		whole = thousands(units)
+	}
+	return whole + "." + decimals + strings.Repeat("0", max(0, 2-len(decimals)))
 }
 
 // duration writes the two largest parts of a time: 1h 4m, 2m 5s, 40s.

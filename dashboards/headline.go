@@ -18,6 +18,7 @@ var headlines = []headline{
 	{metric: "visits", title: "Visits"},
 	{metric: "pageviews", title: "Pageviews"},
 	{metric: "views_per_visit", title: "Views per visit"},
+	{metric: "engagement_rate", title: "Engagement rate"},
 	{metric: "bounce_rate", title: "Bounce rate", lower: true},
 	{metric: "visit_duration", title: "Visit duration"},
 }
@@ -32,6 +33,7 @@ type Figures struct {
 // Figure is one metric with its change against the period before.
 type Figure struct {
 	Title, Value, Formula string
+	Source                string // whose definition it is
 	Change                Change
 	Path                  string // address of the view whose chart draws it
 	Drawn                 bool   // this view's does
@@ -70,7 +72,7 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 		drawing := v
 		drawing.Metric = h.metric
 		out.List = append(out.List, Figure{
-			Title: h.title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula),
+			Title: h.title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula), Source: m.Source,
 			Change: moved, Path: drawing.Path(), Drawn: v.Metric == h.metric,
 		})
 	}

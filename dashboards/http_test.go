@@ -40,7 +40,10 @@ func policy(t *testing.T, domain string) *consent.Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := &consent.Site{Domain: domain, TimeZone: zone, ConsentDays: 180, Notice: consent.NoticeInfo{Version: "1"}, TestHosts: []string{"localhost"}}
+	site := &consent.Site{Domain: domain, TimeZone: zone, ConsentDays: 180, Notice: consent.NoticeInfo{Version: "1"}, TestHosts: []string{"localhost"},
+		Goals:   []consent.Goal{{Name: hostile[1], Path: "/*"}},
+		Funnels: []consent.Funnel{{Name: "Way", Steps: []consent.Goal{{Name: hostile[0], Path: hostile[0]}, {Name: "{{.}}", Event: hostile[0]}}}},
+	}
 	notice := &consent.Notice{Site: domain, Version: "1", Fingerprint: 1, Purposes: []consent.NoticePurpose{{Name: consent.Analytics}}}
 	return consent.NewPolicy(site, notice, nil)
 }
@@ -336,8 +339,8 @@ func TestFailedPanels(t *testing.T) {
 		{"counters and forwards", []string{"FROM counters", "FROM forwards"}, []string{"consent", "forwards"}},
 		{"headline", []string{"s5"}, []string{"Headline figures"}},
 		{"everything", []string{"SELECT"}, []string{
-			"Headline figures", "Visitors over time", "pages", "entries", "sources", "channels", "countries", "events",
-			"browsers", "systems", "devices", "consent", "forwards",
+			"Headline figures", "Visitors over time", "pages", "entries", "exits", "sources", "channels", "campaigns", "countries", "events",
+			"goals", "revenue", "browsers", "systems", "devices", "Way", "consent", "forwards",
 		}},
 	}
 	for _, tt := range tests {

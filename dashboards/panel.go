@@ -18,6 +18,7 @@ type panel struct {
 	label     func(string) string
 	only      [3]string // a condition that rows have to meet beside the view's
 	empty     string
+	optional  bool // left out where it is empty
 }
 
 // panels are all of them, in the order of the page.
@@ -27,15 +28,26 @@ var panels = []panel{
 		empty: "No page was viewed in this period."},
 	{key: "entries", title: "Entry pages", column: "Page", dimension: "visit:entry_page", metrics: []string{"visits", "bounce_rate"},
 		empty: "No visit began in this period."},
+	{key: "exits", title: "Exit pages", column: "Page", dimension: "visit:exit_page", metrics: []string{"visits"},
+		empty: "No visit began in this period."},
 	{key: "sources", title: "Sources", column: "Source", dimension: "visit:source", metrics: []string{"visitors", "bounce_rate"},
 		empty: "No visits in this period."},
 	{key: "channels", title: "Channels", column: "Channel", dimension: "visit:channel", metrics: []string{"visitors", "bounce_rate"},
 		empty: "No visits in this period."},
+	{key: "campaigns", title: "Campaigns", column: "Campaign", dimension: "visit:utm_campaign", metrics: []string{"visitors", "bounce_rate"},
+		only:  [3]string{"is_not", "visit:utm_campaign", "(not set)"},
+		empty: "No visit named a campaign (utm_campaign) in this period."},
 	{key: "countries", title: "Countries", column: "Country", dimension: "visit:country", metrics: []string{"visitors"}, label: country,
 		empty: "No visits in this period."},
 	{key: "events", title: "Events", column: "Event", dimension: "event:name", metrics: []string{"visitors", "events"},
 		only:  [3]string{"is_not", "event:name", "pageview"},
 		empty: "No events but pageviews in this period."},
+	{key: "goals", title: "Goals", column: "Goal", dimension: "event:goal", metrics: []string{"visitors", "events", "conversion_rate"},
+		empty: "No goal was reached in this period.", optional: true},
+	// Ordered by how often: amounts of two currencies cannot be compared.
+	{key: "revenue", title: "Revenue", column: "Currency", dimension: "event:currency", metrics: []string{"events", "total_revenue", "average_revenue"},
+		only:  [3]string{"is_not", "event:currency", "(none)"},
+		empty: "No event had revenue in this period.", optional: true},
 	{key: "browsers", title: "Browsers", column: "Browser", dimension: "visit:browser", metrics: []string{"visitors"},
 		empty: "No visits in this period."},
 	{key: "systems", title: "Operating systems", column: "System", dimension: "visit:os", metrics: []string{"visitors"},
@@ -68,6 +80,8 @@ type Table struct {
 	Cut                bool   // there are more lines than even the whole list shows
 	Empty              string // said where there are none
 	Failed             bool   // the query failed; nothing else is filled in
+
+	optional bool
 }
 
 // Line is one row of a table.
@@ -80,7 +94,7 @@ type Line struct {
 
 // ask fills a table.
 func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error) {
-	t := Table{Key: p.key, Title: p.title, Column: p.column, Empty: p.empty}
+	t := Table{Key: p.key, Title: p.title, Column: p.column, Empty: p.empty, optional: p.optional && v.Panel == ""}
 	q := v.query()
 	q.Dimensions = dimensionsOf(p.dimension)
 	q.Metrics = metricsOf(p.metrics...)
@@ -117,6 +131,9 @@ func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error)
 	return t, nil
 }
 
+// Shown reports whether the page has a place for the table.
+func (t Table) Shown() bool { return !t.optional || len(t.Lines) > 0 || t.Failed }
+
 func (p panel) line(v View, q query.Query, row query.Row, most float64) Line {
 	value := row.Dimensions[0]
 	l := Line{Label: value, Path: v.With("is", p.dimension, value).Path()}
@@ -133,7 +150,10 @@ func (p panel) line(v View, q query.Query, row query.Row, most float64) Line {
 
 // query is the view's period and filters without a question.
 func (v View) query() query.Query {
-	return query.Query{Site: v.Site.Domain, Test: v.Test, Zone: v.zone(), From: v.span.From, To: v.span.To, Filter: v.filter()}
+	return query.Query{
+		Site: v.Site.Domain, Test: v.Test, Zone: v.zone(), From: v.span.From, To: v.span.To,
+		Filter: v.filter(), Attribution: v.Attribution, Goals: v.Site.Goals,
+	}
 }
 
 // metricsOf and dimensionsOf look up names of this package's own tables.

@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"strconv"
 	"strings"
+
+	"sluice/dashboards/query"
 )
 
 //go:embed templates/*.html
@@ -58,6 +60,7 @@ func newPages(asset func(string) string) (*pages, error) {
 		"chips":   chips,
 		"pick":    pick,
 		"alone":   func(v View) View { v.Panel = ""; return v },
+		"credit":  credited,
 		"testing": func(v View) View { v.Test = !v.Test; return v },
 	}
 	p := &pages{byName: map[string]*template.Template{}}
@@ -83,6 +86,16 @@ func (p *pages) execute(name string, data any) ([]byte, error) {
 // pick returns the view of another named period.
 func pick(v View, period string) View {
 	v.Period = period
+	return v
+}
+
+// credited returns the view with the other attribution.
+func credited(v View) View {
+	if v.LastSource() {
+		v.Attribution = query.VisitSource
+	} else {
+		v.Attribution = query.LastNonDirect
+	}
 	return v
 }
 
@@ -112,8 +125,8 @@ func (c Condition) words() string {
 		if p.dimension != c.Dimension {
 			continue
 		}
-		if subject = p.column; p.key == "entries" {
-			subject = "Entry page"
+		if subject = p.column; p.key == "entries" || p.key == "exits" {
+			subject = strings.TrimSuffix(p.title, "s")
 		}
 		if p.label != nil && c.Op == "is" && value != c.filter.Dimension.Unset {
 			value = p.label(value)

@@ -19,6 +19,7 @@ type Report struct {
 	Figures  Figures
 	Chart    Chart
 	Tables   []Table
+	Funnels  []Funnel
 	Consents Consents
 	Forwards Forwards
 }
@@ -60,7 +61,15 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 	ask("chart", func() (err error) { r.Chart, err = askChart(ctx, h.db, v, now); return err })
 	r.Tables = make([]Table, len(panels))
 	for i, one := range panels {
+		if one.key == "goals" && len(v.Site.Goals) == 0 {
+			r.Tables[i] = Table{optional: true}
+			continue
+		}
 		ask(one.key, func() (err error) { r.Tables[i], err = one.ask(ctx, h.db, v); return err })
+	}
+	r.Funnels = make([]Funnel, len(v.Site.Funnels))
+	for i, f := range v.Site.Funnels {
+		ask("funnel", func() (err error) { r.Funnels[i], err = askFunnel(ctx, h.db, v, f); return err })
 	}
 	ask("consent", func() (err error) { r.Consents, err = askConsents(ctx, h.db, v, purposesOf(p)); return err })
 	ask("forwards", func() (err error) {

@@ -12,20 +12,29 @@ import (
 
 // View is what a page's address asks to see of a site.
 type View struct {
-	Site    *consent.Site
-	Period  string // one of periods, or Custom
-	From    string // first and last date (2006-01-02) of Custom
-	To      string
-	Metric  string // that the chart draws
-	Test    bool   // rows of test hosts instead of all others
-	Panel   string // shown alone and longer; "" shows all
-	Filters []Condition
+	Site   *consent.Site
+	Period string // one of periods, or Custom
+	From   string // first and last date (2006-01-02) of Custom
+	To     string
+	Metric string // that the chart draws
+	Test   bool   // rows of test hosts instead of all others
+	// Attribution says whose source a visit counts for, as in query.Query.
+	Attribution string
+	Panel       string // shown alone and longer; "" shows all
+	Filters     []Condition
 	// Problems say which parts of the address were not understood, and are not
 	// in effect.
 	Problems []string
 
 	span query.Period
 }
+
+// credit stands for query.LastNonDirect in an address.
+const credit = "last"
+
+// LastSource reports whether sources are those of the visitor's last visit that
+// came from somewhere.
+func (v View) LastSource() bool { return v.Attribution == query.LastNonDirect }
 
 // Custom is the period with dates of its own.
 const Custom = "custom"
@@ -58,7 +67,10 @@ const maxConditions = 20
 // understand it replaces by what the page shows otherwise, and names in
 // Problems.
 func ReadView(site *consent.Site, q url.Values, now time.Time) View {
-	v := View{Site: site, Period: q.Get("period"), Metric: q.Get("m"), Test: q.Get("test") == "1", Panel: q.Get("panel")}
+	v := View{Site: site, Period: q.Get("period"), Metric: q.Get("m"), Test: q.Get("test") == "1", Panel: q.Get("panel"), Attribution: query.VisitSource}
+	if q.Get("credit") == credit {
+		v.Attribution = query.LastNonDirect
+	}
 	v.readPeriod(q.Get("from"), q.Get("to"), now)
 	if !slices.ContainsFunc(headlines, func(h headline) bool { return h.metric == v.Metric }) {
 		v.Metric = headlines[0].metric
@@ -122,6 +134,9 @@ func (v View) Path() string {
 	}
 	if v.Test {
 		q.Set("test", "1")
+	}
+	if v.Attribution == query.LastNonDirect {
+		q.Set("credit", credit)
 	}
 	if v.Panel != "" {
 		q.Set("panel", v.Panel)

@@ -119,6 +119,8 @@ sites:
     notice: {version: "2025-07", updated: 2025-07-01, policy_url: https://kiln.example/privacy}
     services:
       - {preset: google-analytics, measurement_id: G-DEMO000001, api_secret: only-the-stand-in-knows, endpoint: "http://%s/mp/collect"}
+    goals: [{name: Added to the cart, event: Add to cart}, {name: Bought, event: Purchase}]
+    funnels: [{name: Checkout, steps: ["/product/*", Added to the cart, /checkout, Bought]}]
 users:
   - {email: %s, password_hash: %q, role: admin}
 `

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
 
 	"sluice/collector/store/engine"
 	"sluice/collector/store/storetest"
@@ -33,8 +34,10 @@ func mustZone(name string) *time.Location {
 
 // knownSite is the site of testdata/visits.csv; knownNow is within its last day.
 var (
-	knownSite = &consent.Site{Domain: "known.example", TimeZone: berlin}
-	knownNow  = time.Date(2026, 10, 26, 22, 59, 0, 0, time.UTC)
+	knownSite = &consent.Site{Domain: "known.example", TimeZone: berlin, Goals: []consent.Goal{
+		{Name: "Signup", Event: "Signup"}, {Name: "Pricing", Path: "/pri*"},
+	}}
+	knownNow = time.Date(2026, 10, 26, 22, 59, 0, 0, time.UTC)
 )
 
 // openKnown returns an engine that holds testdata/visits.csv.
@@ -51,7 +54,7 @@ func openKnown(t *testing.T) Querier {
 	}
 	conn := storetest.Open(t).Conn()
 	batch, err := conn.PrepareBatch(t.Context(),
-		"INSERT INTO events (site, ts, seq, visitor, session, name, path, source, country, props, test, keep_until)")
+		"INSERT INTO events (site, ts, seq, visitor, session, name, path, source, country, props, test, engagement_ms, revenue, currency, keep_until)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +71,13 @@ func openKnown(t *testing.T) Querier {
 		if f[9] != "" {
 			props["plan"] = f[9]
 		}
+		engaged, err := strconv.ParseUint(f[11], 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
 		keep := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
-		if err := batch.Append(f[0], ts, seq, f[3], f[4], f[5], f[6], f[7], f[8], props, f[10] == "true", keep); err != nil {
+		if err := batch.Append(f[0], ts, seq, f[3], f[4], f[5], f[6], f[7], f[8], props, f[10] == "true",
+			uint32(engaged), decimal.RequireFromString(f[12]), f[13], keep); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -90,9 +98,9 @@ func TestKnownAnswers(t *testing.T) {
 		name, request string
 		want          []line
 	}{
-		{"every metric", `"metrics": ["visitors","visits","pageviews","events","views_per_visit","bounce_rate","visit_duration"]`,
-			[]line{{8., 9., 13., 16., 1.44, 22., 423.}}},
-		{"metrics of events alone", `"metrics": ["visitors","pageviews","events"]`, []line{{8., 13., 16.}}},
+		{"every metric", `"metrics": ["visitors","visits","pageviews","events","views_per_visit","bounce_rate","visit_duration","engagement_rate"]`,
+			[]line{{8., 9., 13., 17., 1.44, 22., 425., 78.}}},
+		{"metrics of events alone", `"metrics": ["visitors","pageviews","events"]`, []line{{8., 13., 17.}}},
 		{"metrics of visits alone", `"metrics": ["bounce_rate","visits"]`, []line{{22., 9.}}},
 		{"by day, of events and visits", `"metrics": ["visitors","visits","pageviews"], "dimensions": ["time:day"]`,
 			[]line{{"2026-10-24", 5., 5., 8.}, {"2026-10-25", 2., 1., 3.}, {"2026-10-26", 3., 3., 2.}}},
@@ -112,7 +120,7 @@ func TestKnownAnswers(t *testing.T) {
 		{"visits by page are those in which it occurs", `"metrics": ["visits"], "dimensions": ["event:page"]`,
 			[]line{{"/", 6.}, {"/blog", 4.}, {"/pricing", 4.}}},
 		{"by event", `"metrics": ["visitors","events"], "dimensions": ["event:name"]`,
-			[]line{{"pageview", 7., 13.}, {"Signup", 2., 2.}, {"Ping", 1., 1.}}},
+			[]line{{"pageview", 7., 13.}, {"Signup", 2., 2.}, {"Ping", 1., 1.}, {"scroll", 1., 1.}}},
 		{"by property", `"metrics": ["visitors","events"], "dimensions": ["event:props:plan"], "filters": [["is","event:name",["Signup"]]]`,
 			[]line{{"(none)", 1., 1.}, {"pro", 1., 1.}}},
 		{"by page and source", `"metrics": ["pageviews"], "dimensions": ["event:page","visit:source"], "filters": [["is","event:page",["/blog"]]]`,
@@ -133,6 +141,23 @@ func TestKnownAnswers(t *testing.T) {
 		{"test rows alone", `"metrics": ["visitors","visits"], "include": {"test": true}`, []line{{1., 1.}}},
 		{"nothing: one row of zeros", `"metrics": ["visitors","visits","bounce_rate"], "filters": [["is","event:page",["/nowhere"]]]`, []line{{0., 0., 0.}}},
 		{"a hostile value is only a value", `"metrics": ["visits"], "filters": [["is_not","visit:source",["'; DROP TABLE events --\\\t\u0000{site:String}</script>"]]]`, []line{{9.}}},
+		{"engagement and bounces of visits with a page", `"metrics": ["visits","bounce_rate","engagement_rate","visit_duration"], "filters": [["is","event:page",["/blog"]]]`,
+			[]line{{4., 50., 75., 754.}}},
+		{"revenue by currency", `"metrics": ["total_revenue","average_revenue","events"], "dimensions": ["event:currency"], "filters": [["is_not","event:currency",["(none)"]]]`,
+			[]line{{"EUR", 30., 15., 2.}, {"USD", 5., 5., 1.}}},
+		{"revenue of one currency", `"metrics": ["total_revenue"], "filters": [["is","event:currency",["EUR"]],["is","visit:country",["DE"]]]`, []line{{9.9}}},
+		{"revenue by source", `"metrics": ["total_revenue","visitors"], "dimensions": ["visit:source"], "filters": [["is","event:currency",["EUR"]]]`, []line{{"Google", 30., 2.}}},
+		{"revenue by day and currency", `"metrics": ["total_revenue"], "dimensions": ["time:day","event:currency"], "filters": [["is_not","event:currency",["(none)"]]]`,
+			[]line{{"2026-10-24", "EUR", 9.9}, {"2026-10-26", "EUR", 20.1}, {"2026-10-26", "USD", 5.}}},
+		{"goals", `"metrics": ["visitors","events","conversion_rate"], "dimensions": ["event:goal"]`, []line{{"Pricing", 4., 4., 50.}, {"Signup", 2., 2., 25.}}},
+		{"goals of visitors from a country", `"metrics": ["visitors","conversion_rate"], "filters": [["is","event:goal",["Signup"]],["is","visit:country",["DE"]]]`, []line{{1., 33.33}}},
+		{"visits that reached a goal", `"metrics": ["visits","bounce_rate"], "filters": [["is","event:goal",["Signup"]]]`, []line{{2., 0.}}},
+		{"visits that reached it not by this event", `"metrics": ["pageviews"], "filters": [["is_not","event:goal",["Pricing"]]]`, []line{{9.}}},
+		{"a goal that the site does not have", `"metrics": ["visitors"], "filters": [["is","event:goal",["Luck"]]]`, []line{{0.}}},
+		{"credit to the last source", `"metrics": ["visitors","visits"], "dimensions": ["visit:source"], "attribution": "last_non_direct"`,
+			[]line{{"Direct / None", 3., 2.}, {"Google", 3., 3.}, {"Hacker News", 2., 2.}, {"Bing", 1., 1.}, {"newsletter", 1., 1.}}},
+		{"pageviews by the last source", `"metrics": ["pageviews"], "dimensions": ["visit:source","event:page"], "filters": [["is","visit:source",["Bing","Hacker News"]],["is","event:page",["/"]]], "attribution": "last_non_direct"`,
+			[]line{{"Hacker News", "/", 2.}, {"Bing", "/", 0.}}}, // of gus a Ping alone
 		{"in another order, second page", `"metrics": ["visits"], "dimensions": ["visit:source"], "order_by": [["visit:source","desc"]], "pagination": {"limit": 2, "offset": 1}`,
 			[]line{{"Hacker News", 1.}, {"Google", 3.}}},
 	}
@@ -194,11 +219,11 @@ func TestAnswerMeta(t *testing.T) {
 	t.Run("all begins with the first event", func(t *testing.T) {
 		t.Parallel()
 		got := ask(t, db, `{"site_id":"known.example","metrics":["pageviews"],"date_range":"all"}`)
-		if from := got.Query.DateRange[0]; from != "2026-10-23T00:00:00+02:00" {
-			t.Errorf("all begins at %s, want the day of the first event, 2026-10-23", from)
+		if from := got.Query.DateRange[0]; from != "2026-07-20T00:00:00+02:00" {
+			t.Errorf("all begins at %s, want the day of the first event, 2026-07-20", from)
 		}
-		if n := got.Results[0].Metrics[0]; n != 14 {
-			t.Errorf("pageviews of all time up to the 26th: %v, want 14", n)
+		if n := got.Results[0].Metrics[0]; n != 17 {
+			t.Errorf("pageviews of all time up to the 26th: %v, want 17", n)
 		}
 	})
 }

@@ -26,6 +26,8 @@ type Dimension struct {
 	// a visit's events for ofVisit, with AT as the moment for ofTime.
 	value string
 	prop  string // the property's name, of event:props:NAME
+	goal  bool   // the site's goals that an event reaches
+	came  int    // place in acquisition, from 1; 0 for what is no part of it
 }
 
 // What an empty value is called.
@@ -41,6 +43,8 @@ var dimensions = slices.Concat(
 		{Name: "event:page", value: "path", Unset: notSet},
 		{Name: "event:hostname", value: "hostname", Unset: notSet},
 		{Name: "event:name", value: "name", Unset: notSet},
+		{Name: "event:currency", value: "currency", Unset: none},
+		{Name: "event:goal", goal: true, Unset: none},
 		{Name: "visit:entry_page", scope: ofVisit, value: "argMinIf(path, place, name = 'pageview')", Unset: notSet},
 		{Name: "visit:exit_page", scope: ofVisit, value: "argMaxIf(path, place, name = 'pageview')", Unset: notSet},
 		first("source", direct),
@@ -58,8 +62,14 @@ var dimensions = slices.Concat(
 
 // first is the dimension of a visit that its first event decides.
 func first(column, unset string) Dimension {
-	return Dimension{Name: "visit:" + column, scope: ofVisit, value: "argMin(" + column + ", place)", Unset: unset}
+	return Dimension{
+		Name: "visit:" + column, scope: ofVisit, value: "argMin(" + column + ", place)", Unset: unset,
+		came: slices.Index(acquisition, column) + 1,
+	}
 }
+
+// acquisition lists what says how a visitor came, in the order of credited.sql.
+var acquisition = []string{"source", "channel", "referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content"}
 
 func firsts(columns ...string) []Dimension {
 	out := make([]Dimension, len(columns))

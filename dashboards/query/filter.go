@@ -57,6 +57,14 @@ const (
 // Empty reports whether the filter keeps everything.
 func (f Filter) Empty() bool { return f.Op == "" }
 
+// sides lists the filters that all have to be true for f to be.
+func (f Filter) sides() []Filter {
+	if f.Op == "and" {
+		return f.Parts
+	}
+	return []Filter{f}
+}
+
 func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" || f.Op == "not" }
 
 // All returns the filter that is true where every one of filters is.
@@ -99,6 +107,8 @@ func compare(bad *consent.FieldError, field, op, dimension string, values []stri
 		bad.Add(field, "%q is no dimension: use one of %s", dimension, strings.Join(DimensionNames(), ", "))
 	case d.scope == ofTime:
 		bad.Add(field, "%s cannot be filtered: set date_range instead", dimension)
+	case d.goal && op != "is" && op != "is_not":
+		bad.Add(field, "%s takes is and is_not alone", dimension)
 	case len(values) == 0 || len(values) > maxValues:
 		bad.Add(field, "has %d values: give 1 to %d", len(values), maxValues)
 	}
@@ -227,6 +237,12 @@ func (b *builder) here(f Filter) string {
 		return "(" + strings.Join(parts, " "+strings.ToUpper(f.Op)+" ") + ")"
 	}
 	o, _ := findOperator(f.Op)
+	if f.Dimension.goal {
+		if o.negates {
+			return "NOT " + b.isGoal(f.Values)
+		}
+		return b.isGoal(f.Values)
+	}
 	column := b.column(f.Dimension)
 	if f.AnyCase {
 		column = "lowerUTF8(" + column + ")"

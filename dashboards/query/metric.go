@@ -10,7 +10,9 @@ const (
 	Count   Unit = iota
 	Ratio        // of two counts, two decimals
 	Percent      // 0 to 100, whole
+	Share        // 0 to 100, two decimals
 	Seconds      // whole
+	Money        // of one currency
 )
 
 // Metric is a figure with its one definition.
@@ -27,7 +29,12 @@ type Metric struct {
 	// touched marks a metric of visits that can also be asked for each value of
 	// an event's property: the visits in which it occurs.
 	touched bool
+	// engaged marks one that needs the engagement pings of visits, goals one that
+	// needs to know whether a visit reached a goal.
+	engaged, goals bool
 }
+
+const conversionRate = "conversion_rate"
 
 // metrics lists every figure of the Stats API.
 var metrics = []Metric{
@@ -55,7 +62,7 @@ var metrics = []Metric{
 	},
 	{
 		Name: "events", Unit: Count,
-		Formula: "events in the period, pageviews among them, engagement pings not",
+		Formula: "events in the period, pageviews among them; measurements (engagement, web_vital) not",
 		Source:  "Plausible Stats API v2: events",
 		events:  "count()",
 		visits:  "sum(seen)",
@@ -69,14 +76,40 @@ var metrics = []Metric{
 	{
 		Name: "bounce_rate", Unit: Percent,
 		Formula: "visits with one pageview and no other interactive event ÷ visits, in per cent",
-		Source:  "Plausible Stats API v2: bounce_rate; an engagement ping is not interactive",
+		Source:  "Plausible Stats API v2: bounce_rate; measurements, scroll, 404 and error are not interactive",
 		visits:  "if(countIf(begun) = 0, 0, round(100 * countIf(begun AND views = 1 AND actions = 1) / countIf(begun)))",
 	},
 	{
 		Name: "visit_duration", Unit: Seconds,
-		Formula: "mean time from a visit's first to its last interactive event; a visit of one event lasts 0 s",
-		Source:  "Plausible Stats API v2: visit_duration",
-		visits:  "if(countIf(begun) = 0, 0, round(sumIf(dateDiff('millisecond', start, finish), begun) / countIf(begun) / 1000))",
+		Formula: "mean time per visit for which its pages were in view and in focus; of a visit that measured none, from its first to its last event",
+		Source:  "GA4: average engagement time per session; without measurement as Plausible Stats API v2: visit_duration",
+		visits:  "if(countIf(begun) = 0, 0, round(sumIf(if(engaged > 0, engaged, toUInt64(dateDiff('millisecond', start, finish))), begun) / countIf(begun) / 1000))",
+		engaged: true,
+	},
+	{
+		Name: "engagement_rate", Unit: Percent,
+		Formula: "visits in view for at least 10 s, with two pageviews or more, or with a goal reached ÷ visits, in per cent",
+		Source:  "GA4: engagement rate (engaged session: 10 s, 2 page views, or a key event)",
+		visits:  "if(countIf(begun) = 0, 0, round(100 * countIf(begun AND (engaged >= 10000 OR views >= 2 OR goals > 0)) / countIf(begun)))",
+		engaged: true, goals: true,
+	},
+	{
+		Name: conversionRate, Unit: Share,
+		Formula: "visitors who reached the goal ÷ all visitors of the period under the other filters, in per cent",
+		Source:  "Plausible Stats API v2: conversion_rate",
+		events:  "round(100 * uniqExact(visitor_id) / greatest((/*everyone*/), 1), 2)",
+	},
+	{
+		Name: "total_revenue", Unit: Money,
+		Formula: "sum of the revenue of events in the period, of one currency",
+		Source:  "Plausible Stats API v2: total_revenue; currencies are never added up",
+		events:  "sum(revenue)",
+	},
+	{
+		Name: "average_revenue", Unit: Money,
+		Formula: "revenue ÷ events with revenue, of one currency",
+		Source:  "Plausible Stats API v2: average_revenue",
+		events:  "if(countIf(currency != '') = 0, 0, round(toFloat64(sum(revenue)) / countIf(currency != ''), 4))",
 	},
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"sluice/consent"
 )
 
 //go:embed sql/*.sql
@@ -34,19 +36,35 @@ func statement(file string, fill ...string) string {
 // visits in which an event satisfies b.touching: that the grouping of most
 // sessions can be spared makes a page with such a filter several times faster.
 func (b *builder) visits(dims []Dimension) string {
-	var text string
+	var text, credited string
 	seen := map[string]bool{}
 	for _, d := range dims {
-		if d.scope == ofVisit && !seen[d.Name] {
-			seen[d.Name] = true
-			text += ", " + d.attribute()
+		if d.scope != ofVisit || seen[d.Name] {
+			continue
 		}
+		seen[d.Name] = true
+		if d.came > 0 && b.q.Attribution == LastNonDirect {
+			credited += fmt.Sprintf(", credit.came.%d AS %s", d.came, d.alias())
+			continue
+		}
+		text += ", " + d.attribute()
+	}
+	if slices.ContainsFunc(b.q.Metrics, func(m Metric) bool { return m.goals }) {
+		text += ", " + b.anyGoal() + " AS goals"
+	}
+	pings := ", 'engagement'"
+	if slices.ContainsFunc(b.q.Metrics, func(m Metric) bool { return m.engaged }) {
+		pings = ""
 	}
 	var only string
 	if !b.touching.Empty() {
 		only = "AND " + b.condition(b.touching, ofVisit)
 	}
-	return statement("visits", "attributes", text, "only", only)
+	visits := statement("visits", "attributes", text, "only", only, "pings", pings)
+	if credited != "" {
+		return statement("credited", "visits", visits, "columns", credited)
+	}
+	return visits
 }
 
 // Query is a question about one site.
@@ -59,10 +77,19 @@ type Query struct {
 	Metrics    []Metric // at least one
 	Dimensions []Dimension
 	Filter     Filter
-	OrderBy    []Order // none: times first to last, or else the first metric, highest first
-	Limit      int     // 0 means MaxRows
-	Offset     int
+	// Attribution says whose source a visit counts for; "" means VisitSource.
+	Attribution string
+	Goals       []consent.Goal // of the site
+	OrderBy     []Order        // none: times first to last, or else the first metric, highest first
+	Limit       int            // 0 means MaxRows
+	Offset      int
 }
+
+// What a visit's source, channel, referrer and UTM parameters are.
+const (
+	VisitSource   = "visit"           // those of its own first event
+	LastNonDirect = "last_non_direct" // those of the visitor's last visit that came from somewhere, within 90 days
+)
 
 // Order sorts by the i-th metric or dimension of the query.
 type Order struct {
@@ -98,6 +125,8 @@ func (b *builder) column(d Dimension) string {
 	switch {
 	case d.prop != "":
 		return "props[" + b.bind(d.prop) + "]"
+	case d.goal:
+		return b.goalNames()
 	case d.scope == ofVisit:
 		return d.alias()
 	}
@@ -115,6 +144,7 @@ func (q Query) compile() (string, []any) {
 	b.touching, b.rest = q.Filter.split()
 	byTouch := slices.ContainsFunc(q.Dimensions, func(d Dimension) bool { return d.scope == ofEvent })
 	needsEvents := byTouch || q.Filter.touches(ofEvent) ||
+		slices.ContainsFunc(q.Metrics, func(m Metric) bool { return m.visits == "" }) ||
 		slices.ContainsFunc(q.Dimensions, func(d Dimension) bool { return d.scope == ofTime })
 	aboutVisits := q.Filter.touches(ofVisit) ||
 		slices.ContainsFunc(q.Dimensions, func(d Dimension) bool { return d.scope == ofVisit })
@@ -167,6 +197,9 @@ func (b *builder) byEvent(fromVisits []bool) string {
 		"columns", b.columns("ts", func(i int, m Metric) string {
 			if fromVisits[i] {
 				return "0"
+			}
+			if strings.Contains(m.events, "/*everyone*/") {
+				return strings.Replace(m.events, "/*everyone*/", b.everyone(), 1)
 			}
 			return m.events
 		}),

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,6 +22,8 @@ type Request struct {
 	OrderBy    [][]string        `json:"order_by"` // [["visitors", "desc"]]
 	Include    Include           `json:"include"`
 	Pagination Pagination        `json:"pagination"`
+	// Attribution is VisitSource, the default, or LastNonDirect; Sluice's own.
+	Attribution string `json:"attribution"`
 }
 
 // Include asks for more than rows.
@@ -60,6 +63,8 @@ type Echo struct {
 	OrderBy    [][]string        `json:"order_by"`
 	Include    Include           `json:"include"`
 	Pagination map[string]int    `json:"pagination"`
+	// Attribution is VisitSource or LastNonDirect.
+	Attribution string `json:"attribution"`
 }
 
 // Bounds of a request.
@@ -126,7 +131,10 @@ func (q Query) labels(p Period) ([]string, bool) {
 // query turns all but the date range into a Query.
 func (r Request) query(site *consent.Site) (Query, error) {
 	var bad consent.FieldError
-	q := Query{Site: site.Domain, Zone: site.TimeZone, Test: r.Include.Test}
+	q := Query{Site: site.Domain, Zone: site.TimeZone, Test: r.Include.Test, Goals: site.Goals, Attribution: cmp.Or(r.Attribution, VisitSource)}
+	if q.Attribution != VisitSource && q.Attribution != LastNonDirect {
+		bad.Add("attribution", "%q is neither %s nor %s", r.Attribution, VisitSource, LastNonDirect)
+	}
 	r.readMetrics(&bad, &q)
 	r.readDimensions(&bad, &q)
 	var filters []Filter
@@ -135,6 +143,7 @@ func (r Request) query(site *consent.Site) (Query, error) {
 		filters = append(filters, readFilter(&bad, fmt.Sprintf("filters[%d]", i), raw, &left, 0))
 	}
 	q.Filter = All(filters...)
+	r.checkMetrics(&bad, q)
 	r.readOrder(&bad, &q)
 	if n := r.Pagination.Limit; n != nil {
 		if q.Limit = *n; *n < 1 || *n > MaxRows {
@@ -185,6 +194,26 @@ func (r Request) readDimensions(bad *consent.FieldError, q *Query) {
 	for i, m := range q.Metrics {
 		if byEvent != "" && m.Name != "" && m.events == "" {
 			bad.Add(fmt.Sprintf("metrics[%d]", i), "%s is a figure of whole visits and has no value for each %s: use a visit: dimension, such as visit:entry_page", m.Name, byEvent)
+		}
+	}
+}
+
+// checkMetrics refuses figures that would mix what cannot be mixed.
+func (r Request) checkMetrics(bad *consent.FieldError, q Query) {
+	has := func(name string) bool {
+		return slices.Contains(r.Dimensions, name) || slices.ContainsFunc(q.Filter.sides(), func(f Filter) bool {
+			return f.Op == "is" && f.Dimension.Name == name && len(f.Values) == 1
+		})
+	}
+	for i, m := range q.Metrics {
+		field := fmt.Sprintf("metrics[%d]", i)
+		switch {
+		case m.Unit == Money && !has("event:currency"):
+			bad.Add(field, `%s of several currencies is no sum: add the dimension event:currency, or the filter ["is","event:currency",["EUR"]]`, m.Name)
+		case m.Name == conversionRate && !has("event:goal"):
+			bad.Add(field, `%s of which goal? Add the dimension event:goal, or the filter ["is","event:goal",["Signup"]]`, m.Name)
+		case m.Name == conversionRate && slices.ContainsFunc(r.Dimensions, func(d string) bool { return d != "event:goal" }):
+			bad.Add(field, "%s is a share of all visitors of the period and goes with no other dimension than event:goal", m.Name)
 		}
 	}
 }
@@ -268,7 +297,7 @@ func (r Request) echo(q Query) Echo {
 	e := Echo{
 		SiteID: q.Site, Metrics: r.Metrics, Dimensions: r.Dimensions, Filters: r.Filters, OrderBy: r.OrderBy, Include: r.Include,
 		DateRange:  [2]string{q.From.Format(time.RFC3339), q.To.Add(-time.Second).Format(time.RFC3339)},
-		Pagination: map[string]int{"limit": MaxRows, "offset": q.Offset},
+		Pagination: map[string]int{"limit": MaxRows, "offset": q.Offset}, Attribution: q.Attribution,
 	}
 	if q.Limit > 0 {
 		e.Pagination["limit"] = q.Limit

@@ -38,6 +38,11 @@ func TestBadRequests(t *testing.T) {
 		{"inside a combination", `{"metrics":["visits"],"date_range":"7d","filters":[["or",[["is","visit:os",["x"]],["is","visit:shoe",["y"]]]]]}`, []string{"filters[0][1][1]"}},
 		{"too deep", `{"metrics":["visits"],"date_range":"7d","filters":[` + deep + `]}`, []string{"filters[0]" + strings.Repeat("[1]", 9)}},
 		{"order by what is not asked", `{"metrics":["visits"],"date_range":"7d","order_by":[["visitors","desc"],["visits","down"]]}`, []string{"order_by[0]", "order_by[1]"}},
+		{"revenue of all currencies", `{"metrics":["visits","total_revenue"],"date_range":"7d","filters":[["is","event:currency",["EUR","USD"]]]}`, []string{"metrics[1]"}},
+		{"conversion to no goal", `{"metrics":["conversion_rate"],"date_range":"7d"}`, []string{"metrics[0]"}},
+		{"conversion by something else", `{"metrics":["conversion_rate"],"dimensions":["event:goal","visit:source"],"date_range":"7d"}`, []string{"metrics[0]"}},
+		{"goal that contains", `{"metrics":["visits"],"date_range":"7d","filters":[["contains","event:goal",["x"]]]}`, []string{"filters[0]"}},
+		{"attribution", `{"metrics":["visits"],"date_range":"7d","attribution":"first"}`, []string{"attribution"}},
 		{"page", `{"metrics":["visits"],"date_range":"7d","pagination":{"limit":0,"offset":-1}}`, []string{"pagination.limit", "pagination.offset"}},
 	}
 	for _, tt := range tests {

@@ -169,7 +169,7 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 	}
 	want := []string{
 		"server.tls.domains", "clickhouse.cluster", "keys.phone", "limits",
-		"sites[0].banner.variants", "sites[0].goals", "sites[0].funnels",
+		"sites[0].banner.variants",
 		"sites[0].accept.plausible", "sites[0].accept.gtag",
 		"hooks.twilio", "hooks.meta", "hooks.green-api", "mail",
 	}

@@ -26,8 +26,6 @@ func (c *Config) Notices() []Problem {
 		path := fmt.Sprintf("sites[%d]", i)
 		s := &c.Sites[i]
 		later(len(s.Banner.Variants) > 0, path+".banner.variants", "several banners side by side")
-		later(len(s.Goals) > 0, path+".goals", "goals in reports")
-		later(len(s.Funnels) > 0, path+".funnels", "funnels in reports")
 		later(s.Accept.Plausible, path+".accept.plausible", "the door for Plausible's events API")
 		later(s.Accept.Gtag, path+".accept.gtag", "the door for gtag.js")
 	}

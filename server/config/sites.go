@@ -60,10 +60,33 @@ func (s *Site) consent() (*consent.Site, error) {
 			Name: consent.Purpose(p.Name), Title: p.Title, Description: p.Description,
 		})
 	}
+	out.Goals, out.Funnels = s.goals()
 	for i := range s.Services {
 		out.Services = append(out.Services, s.Services[i].consent(s.Controller.Name))
 	}
 	return out, nil
+}
+
+// goals returns the site's goals and funnels; a step of a funnel that is no
+// goal's name is a path.
+func (s *Site) goals() (goals []consent.Goal, funnels []consent.Funnel) {
+	named := map[string]consent.Goal{}
+	for _, g := range s.Goals {
+		named[g.Name] = consent.Goal(g)
+		goals = append(goals, consent.Goal(g))
+	}
+	for _, f := range s.Funnels {
+		out := consent.Funnel{Name: f.Name}
+		for _, step := range f.Steps {
+			goal, ok := named[step]
+			if !ok {
+				goal = consent.Goal{Name: step, Path: step}
+			}
+			out.Steps = append(out.Steps, goal)
+		}
+		funnels = append(funnels, out)
+	}
+	return goals, funnels
 }
 
 // slug is the name under which visitors grant or deny the service.

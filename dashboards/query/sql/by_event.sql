@@ -10,6 +10,6 @@ WHERE site = {site:String}
     AND test = {test:Bool}
     AND ts >= {from:DateTime64(3, 'UTC')}
     AND ts < {to:DateTime64(3, 'UTC')}
-    AND name != 'engagement'
+    AND name NOT IN ('engagement', 'web_vital')
     /*conditions*/
 /*grouping*/

@@ -1,6 +1,6 @@
 -- One row for each visit with an event in the period, whole: reaching a day beyond it on both sides.
 -- Every other query takes visits from here; /*attributes*/ are the dimensions that it needs (dimension.go), /*only*/
--- limits it to the sessions that count.
+-- limits it to the sessions that count, and /*pings*/ stands for nothing where engagement is not asked about.
 --
 -- columns     session_id
 --             visitor     key of the visitor
@@ -9,20 +9,25 @@
 --             begun       whether start lies in the period
 --             views       pageviews of the whole visit
 --             actions     interactive events of the whole visit, pageviews among them
---             seen        interactive events in the period
+--             engaged     milliseconds for which its pages were in view; 0 without /*pings*/
+--             seen        events in the period
 --             seen_views  pageviews in the period
 -- parameters  site String, test Bool, from and to DateTime64(3, 'UTC'): from <= time < to
+-- ping        says how long a page was in view: no event, so it is behind all others and has no time
 -- place       puts a visit's events in order: milliseconds, then the order of arrival within one of them
-WITH bitShiftLeft(toUInt64(toUnixTimestamp64Milli(ts)), 22) + seq % 4194304 AS place
+WITH
+    name = 'engagement' AS ping,
+    if(ping, toUInt64(-1), bitShiftLeft(toUInt64(toUnixTimestamp64Milli(ts)), 22) + seq % 4194304) AS place
 SELECT
     session_id,
     min(visitor_id) AS visitor,
-    min(ts) AS start,
-    max(ts) AS finish,
+    minIf(ts, NOT ping) AS start,
+    maxIf(ts, NOT ping) AS finish,
     start >= {from:DateTime64(3, 'UTC')} AND start < {to:DateTime64(3, 'UTC')} AS begun,
     countIf(name = 'pageview') AS views,
-    count() AS actions,
-    countIf(ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen,
+    countIf(name NOT IN ('engagement', 'scroll', '404', 'error')) AS actions,
+    sum(engagement_ms) AS engaged,
+    countIf(NOT ping AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen,
     countIf(name = 'pageview' AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen_views
     /*attributes*/
 FROM events
@@ -30,7 +35,7 @@ WHERE site = {site:String}
     AND test = {test:Bool}
     AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
     AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-    AND name != 'engagement'
+    AND name NOT IN ('web_vital'/*pings*/)
     /*only*/
 GROUP BY session_id
 HAVING seen > 0
