@@ -50,6 +50,7 @@ type SiteOptions struct {
 	ExcludePaths     []string // "/admin", "/admin/*"
 	ExcludeCountries []string // ISO 3166-1 alpha-2
 	ExcludeBots      bool
+	Accept           Accept
 	GoogleServices   []string // names of the services whose events go to Google Analytics
 }
 
@@ -141,13 +142,21 @@ func (h *Handler) PostEvents(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("site %q: %w", in.site, err)
 	}
-	byKey := false
-	test, err := policy.Site.CheckOrigin(r, func(r *http.Request) bool {
-		byKey = h.apiKey != nil && h.apiKey(r, policy.Site.Domain)
-		return byKey
-	})
+	out, err := h.take(c, policy, in)
 	if err != nil {
-		return fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
+		return err
+	}
+	return out.answer(c, http.StatusAccepted)
+}
+
+// take brings events that a door has read to the spool. Errors:
+// consent.ErrForbiddenOrigin, ErrUnavailable.
+func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (outcome, error) {
+	r := c.Request()
+	byKey := h.apiKey != nil && r.Header.Get("Authorization") != "" && h.apiKey(r, policy.Site.Domain)
+	test, err := policy.Site.CheckOrigin(r, func(*http.Request) bool { return byKey })
+	if err != nil {
+		return outcome{}, fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
 	}
 	policy.Site.CORS(c.Response().Header(), r)
 	work := intake{
@@ -155,31 +164,38 @@ func (h *Handler) PostEvents(c echo.Context) error {
 		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,
 		test: test, byKey: byKey,
 	}
-	out, err := work.accept(consent.RawToken(r, in.token), in.events)
-	if err != nil {
-		return err
-	}
-	return out.answer(c)
+	return work.accept(consent.RawToken(r, in.token), in.events)
 }
 
-// answer writes the outcome; reasons are plain words, so nothing needs
+// answer writes the outcome as JSON; reasons are plain words, so nothing needs
 // escaping.
-func (o outcome) answer(c echo.Context) error {
+func (o outcome) answer(c echo.Context, status int) error {
 	b := strconv.AppendInt([]byte(`{"accepted":`), int64(o.accepted), 10)
 	b = append(b, `,"dropped":[`...)
-	var reasons []string
 	for i, d := range o.dropped {
 		if i > 0 {
 			b = append(b, ',')
 		}
 		b = strconv.AppendInt(append(b, `{"index":`...), int64(d.Index), 10)
 		b = append(append(append(b, `,"reason":"`...), d.Reason...), `"}`...)
-		if !slices.Contains(reasons, string(d.Reason)) {
-			reasons = append(reasons, string(d.Reason))
-		}
 	}
-	if len(reasons) > 0 {
+	o.header(c)
+	return c.JSONBlob(status, append(b, `]}`...))
+}
+
+// header names the reasons for which events were dropped.
+func (o outcome) header(c echo.Context) {
+	if reasons := o.reasons(); len(reasons) > 0 {
 		c.Response().Header().Set(DroppedHeader, strings.Join(reasons, ", "))
 	}
-	return c.JSONBlob(http.StatusAccepted, append(b, `]}`...))
+}
+
+// reasons lists why events were dropped, each once.
+func (o outcome) reasons() (out []string) {
+	for _, d := range o.dropped {
+		if !slices.Contains(out, string(d.Reason)) {
+			out = append(out, string(d.Reason))
+		}
+	}
+	return out
 }

@@ -46,7 +46,7 @@ type intake struct {
 	received time.Time
 	sent     optional
 	test     bool // from a page on a test host
-	byKey    bool // the site's own backend, proved by an API key
+	byKey    bool // the site's own backend, proved by an API key: its address and headers are not the visitor's
 
 	token     consent.Token
 	cut       *consent.Cut
@@ -156,13 +156,16 @@ func (in *intake) enrich() consent.Reason {
 }
 
 func (in *intake) look() consent.Reason {
+	if in.byKey {
+		in.ip, in.header = ClientIP{}, http.Header{}
+	}
 	ip := in.ip.addr()
 	if in.site.excludesIP(ip) {
 		return Excluded
 	}
 	agent := enrich.ReadAgent(in.header)
 	device := in.h.devices.Read(agent)
-	if device.Bot && in.site.ExcludeBots && !in.byKey {
+	if device.Bot && in.site.ExcludeBots {
 		return Bot
 	}
 	place := in.h.geo.Place(ip)
@@ -179,7 +182,7 @@ func (in *intake) look() consent.Reason {
 		Language: enrich.Language(in.header.Get("Accept-Language")),
 	}
 	if in.visitor = visitorOf(in.header); in.visitor == "" {
-		in.anyone = visitorOfDay(key, domain, ip, agent.UserAgent)
+		in.anyone = in.visitorOfDay()
 	}
 	return consent.Live
 }
@@ -233,12 +236,22 @@ func (in *intake) identify(e *Event, w *wireEvent) (who string) {
 		e.Visitor = w.visitor
 	default:
 		if in.anyone == "" {
-			in.anyone = visitorOfDay(in.h.days.at(in.received), e.Site, in.ip.addr(), in.header.Get("User-Agent"))
+			in.anyone = in.visitorOfDay()
 		}
 		e.Visitor = in.anyone
 		return in.token.Consent.String()
 	}
 	return e.Visitor
+}
+
+// visitorOfDay tells visitors without an identifier apart: by address and
+// browser, which a backend does not have; by what they consented to there.
+func (in *intake) visitorOfDay() string {
+	key, domain := in.h.days.at(in.received), in.policy.Site.Domain
+	if in.byKey {
+		return visitorOfDay(key, domain, netip.Addr{}, in.token.Consent.String())
+	}
+	return visitorOfDay(key, domain, in.ip.addr(), in.header.Get("User-Agent"))
 }
 
 // owns reports whether a referrer is a page of the site itself.

@@ -132,18 +132,76 @@ func TestExclusions(t *testing.T) {
 			}
 		})
 	}
-	t.Run("the site's own backend is no bot", func(t *testing.T) {
+}
+
+// A site's backend tells what a visitor did there: by the visitor's token, under
+// the backend's key. Its own address, program and language are nobody's.
+func TestServerSideEvents(t *testing.T) {
+	t.Parallel()
+	keyed := func(o *Options) {
+		o.APIKey = func(r *http.Request, site string) bool {
+			return site == "example.com" && r.Header.Get("Authorization") == "Bearer k"
+		}
+	}
+	backend := []requestOption{without("Origin"), with("User-Agent", "curl/8.9"), with("Accept-Language", "de"), with("Authorization", "Bearer k")}
+	const order = `{"id":"order-1","name":"purchase","url":"https://example.com/checkout","revenue":{"amount":"9.90","currency":"EUR"}}`
+
+	t.Run("kept once, and nothing of the backend's", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t, func(o *Options) {
-			o.APIKey = func(r *http.Request, site string) bool {
-				return site == "example.com" && r.Header.Get("Authorization") == "Bearer k"
-			}
-		})
-		got := h.post(envelopeOf(h.sign(h.grant()), pageview), without("Origin"), with("User-Agent", "curl/8.9"), with("Authorization", "Bearer k"))
-		if got.Accepted != 1 {
-			t.Errorf("dropped as %s, want kept", got.reasons())
+		h := newHouse(t, keyed)
+		body := envelopeOf(h.sign(h.grant()), order)
+		if got := h.post(body, backend...); got.Accepted != 1 {
+			t.Fatalf("dropped as %s, want kept", got.reasons())
+		}
+		if got := h.post(body, backend...).reasons(); got != "duplicate" {
+			t.Errorf("sent again: dropped as %q, want duplicate", got)
+		}
+		e := h.only()
+		got := []string{e.IPHash, e.Country, e.Browser, e.OS, e.Device, e.Language}
+		if diff := cmp.Diff(make([]string, 6), got); diff != "" {
+			t.Errorf("address, country, browser, system, device, language (-want +got):\n%s", diff)
 		}
 	})
+	t.Run("visitors are told apart by their consent", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, keyed)
+		ada, bob := h.sign(h.grant()), h.sign(h.grant())
+		for _, token := range []string{ada, bob, ada} {
+			h.post(envelopeOf(token, pageview), backend...)
+		}
+		e := h.disk.events
+		if e[0].Visitor == e[1].Visitor || e[0].Visitor != e[2].Visitor {
+			t.Errorf("visitors %q, %q, %q: want the first and the third alike", e[0].Visitor, e[1].Visitor, e[2].Visitor)
+		}
+	})
+	t.Run("or by the name that the backend gives", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, keyed)
+		h.post(envelopeOf(h.sign(h.grant()), `{"name":"x","url":"https://example.com/","visitor":"ada","session":"s1"}`), backend...)
+		if e := h.only(); e.Visitor != "ada" || e.Session != "s1" {
+			t.Errorf("visitor %q in session %q, want ada in s1", e.Visitor, e.Session)
+		}
+	})
+	t.Run("no key without the visitor's token", func(t *testing.T) {
+		t.Parallel()
+		h := newHouse(t, keyed)
+		if got := h.post(envelopeOf("", pageview), backend...).reasons(); got != "no_consent" {
+			t.Errorf("dropped as %q, want no_consent", got)
+		}
+	})
+	for name, options := range map[string][]requestOption{
+		"no key":            {without("Origin")},
+		"another key":       {without("Origin"), with("Authorization", "Bearer other")},
+		"a page of another": {with("Origin", "https://evil.test"), with("Authorization", "Bearer k")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHouse(t, keyed)
+			if _, err := h.request(envelopeOf(h.sign(h.grant()), pageview), options...); !errors.Is(err, consent.ErrForbiddenOrigin) {
+				t.Errorf("%v, want %v", err, consent.ErrForbiddenOrigin)
+			}
+		})
+	}
 }
 
 func TestTestHosts(t *testing.T) {

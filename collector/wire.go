@@ -123,6 +123,10 @@ type wireEvent struct {
 	items                          string // JSON
 	screen                         []float64
 	wrong                          bool // a field has the wrong type
+
+	// What foreign doors (plausible.go, umami.go, goatcounter.go) find as well.
+	fragment string // part of the path, on sites that route by it
+	cut      int    // properties for which there was no room
 }
 
 type revenue struct{ amount, currency string }
@@ -260,6 +264,10 @@ func (w *wireEvent) shape(t *tidied) (s shaped, ok bool) {
 	if s.address, ok = enrich.ParseAddress(strings.TrimSpace(w.url)); !ok {
 		return shaped{}, false
 	}
+	if w.fragment != "" {
+		s.address.Path += "#" + w.fragment
+	}
+	t.cut += w.cut
 	e.Title = t.text(w.title, maxTitle)
 	e.props(w.props, t)
 	return s, e.engagement(w.engagementMS) && e.screen(w.screen) && e.revenue(w.revenue) && e.items(w.items, t)

@@ -53,6 +53,7 @@ func (m *machine) openDoors() error {
 func siteOptions(s *config.Site) collector.SiteOptions {
 	o := collector.SiteOptions{
 		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
+		Accept: collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter},
 	}
 	for _, n := range s.Exclude.IPs {
 		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sluice/collector"
 	"sluice/consent"
 	"sluice/dashboards/query"
 )
@@ -65,6 +66,8 @@ var answers = []struct {
 		detail: "This login or key does not include the site."},
 	{err: consent.ErrUnknownSite, status: http.StatusNotFound, title: "Unknown site",
 		detail: "No site of this name is configured here. `site` is the domain as it stands under sites in sluice.yaml."},
+	{err: collector.ErrDoorShut, status: http.StatusNotFound, title: "Door not open",
+		detail: "The site does not take events of this tracker. Its entry in sluice.yaml turns that on: accept: {plausible: true}, or umami, or goatcounter."},
 	{err: consent.ErrStaleNotice, status: http.StatusConflict, title: "The notice has changed",
 		detail: "The visitor answered an older notice. Load the banner again and ask once more; a decision that only lowers consent is always accepted."},
 	{err: consent.ErrTooLarge, status: http.StatusRequestEntityTooLarge, title: "Too large",

@@ -35,13 +35,17 @@ func (m *machine) routes() (http.Handler, error) {
 		both(g, "/b", m.consents.GetBanner)
 		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
+		g.POST("/api/event", m.collector.PostPlausible)
+		g.POST("/api/send", m.collector.PostUmami)
+		g.GET("/count", m.collector.CountGoatCounter)
+		g.POST("/count", m.collector.CountGoatCounter)
 		g.POST("/p", m.consents.PostPreferences)
 		both(g, "/choices", m.consents.GetChoices)
 		g.POST("/choices", m.consents.PostChoices)
 		both(g, "/me", m.consents.GetMe)
 		g.DELETE("/me", m.consents.DeleteMe)
 		both(g, "/gpc.json", m.consents.GetGPC)
-		for _, door := range []string{"/d", "/e", "/p", "/me"} {
+		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send"} {
 			g.OPTIONS(door, m.consents.Preflight)
 		}
 	}

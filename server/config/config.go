@@ -227,11 +227,16 @@ type Exclude struct {
 	Bots      bool      `yaml:"bots"`
 }
 
-// Accept opens foreign doors.
+// Accept opens the doors of other products' trackers.
 type Accept struct {
-	Plausible bool `yaml:"plausible"`
-	Gtag      bool `yaml:"gtag"`
+	Plausible   bool `yaml:"plausible"`   // /api/event
+	Umami       bool `yaml:"umami"`       // /api/send
+	GoatCounter bool `yaml:"goatcounter"` // /count
+	Gtag        bool `yaml:"gtag"`
 }
+
+// Root reports whether a tracker may ask for a door outside base_path.
+func (a Accept) Root() bool { return a != Accept{} }
 
 // User may open the dashboards.
 type User struct {

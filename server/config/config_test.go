@@ -170,7 +170,7 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 	want := []string{
 		"server.tls.domains", "clickhouse.cluster", "keys.phone", "limits",
 		"sites[0].banner.variants",
-		"sites[0].accept.plausible", "sites[0].accept.gtag",
+		"sites[0].accept.gtag",
 		"hooks.twilio", "hooks.meta", "hooks.green-api", "mail",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {

@@ -26,7 +26,6 @@ func (c *Config) Notices() []Problem {
 		path := fmt.Sprintf("sites[%d]", i)
 		s := &c.Sites[i]
 		later(len(s.Banner.Variants) > 0, path+".banner.variants", "several banners side by side")
-		later(s.Accept.Plausible, path+".accept.plausible", "the door for Plausible's events API")
 		later(s.Accept.Gtag, path+".accept.gtag", "the door for gtag.js")
 	}
 	if c.Retention.Events.longerThan(c.Retention.Receipts) {

@@ -53,7 +53,7 @@ func (s *Site) consent() (*consent.Site, error) {
 		Theme:        s.Banner.Theme,
 		Texts:        s.Banner.Texts,
 		CloseButton:  s.Banner.CloseButton,
-		RootDoors:    s.Accept.Plausible || s.Accept.Gtag,
+		RootDoors:    s.Accept.Root(),
 	}
 	for _, p := range s.Purposes {
 		out.Purposes = append(out.Purposes, consent.PurposeText{

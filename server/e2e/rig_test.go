@@ -131,6 +131,7 @@ sites:
       - {preset: google-analytics, measurement_id: G-TEST123, api_secret: a-secret-of-the-test, endpoint: %s/mp/collect}
   - {domain: other.example}
   - {domain: shop.localhost, public_url: "http://stats.shop.localhost/_s"}
+  - {domain: trackers.localhost, public_url: "http://trackers.localhost/_s", accept: {plausible: true, umami: true, goatcounter: true}}
 api_keys: [{name: test, key_hash: "sha256:%s", sites: [localhost]}]
 users: [{email: %q, password_hash: %q, role: admin}]
 `, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, apiKeyHash(), user, passwordHash())

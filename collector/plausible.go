@@ -1,0 +1,164 @@
+package collector
+
+import (
+	"strconv"
+	"strings"
+
+	"sluice/consent"
+)
+
+// readPlausible reads a body of Plausible's events API
+// (plausible.io/docs/events-api): the long keys of its documentation and the
+// short ones of its trackers. domains are the sites it is meant for.
+//
+// As Plausible does, properties that are null, empty, lists or objects are
+// passed over, and of too many the first are kept. The fragment is part of the
+// path where h says that the site routes by it. Errors: consent.ErrNotJSON,
+// *consent.FieldError.
+func readPlausible(body string) (w wireEvent, domains []string, err error) {
+	var domain string
+	var depth optional
+	hash := false
+	r := jsonReader{s: body}
+	if r.next() != '{' {
+		return w, nil, consent.ErrNotJSON
+	}
+	r.object(func(key string) {
+		switch key {
+		case "n", "name":
+			r.textInto(&w.name, &w.wrong)
+		case "u", "url":
+			r.textInto(&w.url, &w.wrong)
+		case "d", "domain":
+			r.textInto(&domain, &w.wrong)
+		case "r", "referrer":
+			r.textInto(&w.referrer, &w.wrong)
+		case "p", "props", "m", "meta":
+			within(&r, w.readLooseProps)
+		case "$", "revenue":
+			within(&r, w.readLooseRevenue)
+		case "h", "hashMode":
+			v := r.skip()
+			hash = v == "1" || v == "true"
+		case "e":
+			r.numberInto(&w.engagementMS, &w.wrong)
+		case "sd":
+			r.numberInto(&depth, &w.wrong)
+		default:
+			r.skip()
+		}
+	})
+	if r.end(); r.failed {
+		return w, nil, consent.ErrNotJSON
+	}
+	if hash {
+		w.fragment = route(w.url)
+	}
+	if w.name == Engagement {
+		w.engagementMS.set = true // older trackers tell how far was read, and not how long
+		if depth.set && depth.value >= 0 && depth.value <= 100 {
+			w.props = append(w.props, Prop{"scroll_depth", depth.value})
+		}
+	}
+	for d := range strings.SplitSeq(domain, ",") {
+		if d = strings.TrimSpace(d); d != "" {
+			domains = append(domains, d)
+		}
+	}
+	return w, domains, nil
+}
+
+// within reads a value that may be wrapped in a string, as older trackers send
+// objects.
+func within(r *jsonReader, read func(*jsonReader)) {
+	if r.next() != '"' {
+		read(r)
+		return
+	}
+	inner := jsonReader{s: r.text()}
+	if inner.next() != '{' { // "" or words: nothing that could be meant
+		return
+	}
+	read(&inner)
+}
+
+// readLooseProps reads an object of properties and passes over what is no
+// value. Of too many the first are kept, and the rest counts as cut.
+func (w *wireEvent) readLooseProps(r *jsonReader) {
+	var none bool
+	if !r.is('{', &none) {
+		return
+	}
+	r.object(func(key string) {
+		p := Prop{Key: key}
+		switch c := r.next(); c {
+		case '"':
+			if text := r.text(); text != "" {
+				p.Value = text
+			}
+		case 't', 'f':
+			p.Value = r.skip() == "true"
+		case '{', '[', 'n':
+			r.skip()
+		default:
+			if v, ok := r.number(); ok {
+				p.Value = v
+			}
+		}
+		w.addProp(p)
+	})
+}
+
+// addProp keeps a property that has a value, where there is room.
+func (w *wireEvent) addProp(p Prop) {
+	switch {
+	case p.Value == nil:
+	case len(w.props) >= maxProps:
+		w.cut++
+	default:
+		w.props = append(w.props, p)
+	}
+}
+
+// readLooseRevenue reads an object of amount and currency; the amount may be a
+// number. An empty object, which trackers send along with tagged events, is no
+// revenue.
+func (w *wireEvent) readLooseRevenue(r *jsonReader) {
+	var v revenue
+	if !r.is('{', &w.wrong) {
+		return
+	}
+	r.object(func(key string) {
+		switch {
+		case key == "currency":
+			r.textInto(&v.currency, &w.wrong)
+		case key == "amount" && r.next() == '"':
+			v.amount = r.text()
+		case key == "amount":
+			var n optional
+			if r.numberInto(&n, &w.wrong); n.set {
+				v.amount = decimal(n.value)
+			}
+		default:
+			r.skip()
+		}
+	})
+	if v != (revenue{}) {
+		w.revenue = &v
+	}
+}
+
+// decimal writes a sum of money as it was meant: 0.1 + 0.2 is 0.3. Four places
+// are what a row holds.
+func decimal(v float64) string {
+	s := strconv.FormatFloat(v, 'f', 4, 64)
+	return strings.TrimSuffix(strings.TrimRight(s, "0"), ".")
+}
+
+// route returns the fragment of an address for sites that route by it, without
+// what looks like a query inside.
+func route(url string) string {
+	_, fragment, _ := strings.Cut(url, "#")
+	fragment, _, _ = strings.Cut(fragment, "?")
+	return fragment
+}
