@@ -18,7 +18,7 @@ type bannerData struct {
 	Language    string            `json:"lang"`
 	Direction   string            `json:"dir"`
 	Notice      bannerNotice      `json:"notice"`
-	Controller  bannerController  `json:"controller"`
+	Controller  Controller        `json:"controller"`
 	Purposes    []shownPurpose    `json:"purposes"`
 	Texts       map[string]string `json:"texts"`
 	Shown       string            `json:"shown"`
@@ -26,17 +26,13 @@ type bannerData struct {
 	Theme       map[string]string `json:"theme,omitempty"`
 	CloseButton bool              `json:"close_button,omitempty"`
 	Days        int               `json:"days"`
+	GPC         bool              `json:"gpc,omitempty"` // honoured
 }
 
 type bannerNotice struct {
 	Version   string `json:"version"`
 	Updated   string `json:"updated,omitempty"`
 	PolicyURL string `json:"policy_url,omitempty"`
-}
-
-type bannerController struct {
-	Name    string `json:"name"`
-	Contact string `json:"contact,omitempty"`
 }
 
 // shownPurpose and shownService are what visitors read of them, in their
@@ -62,6 +58,11 @@ type shownService struct {
 	Cookies     []Cookie `json:"cookies,omitempty"`
 }
 
+// alsoInBanner are texts of the choices page that the preferences show as well.
+var alsoInBanner = []string{
+	"choices.title", "choices.controller", "choices.name", "choices.address", "choices.dpo", "choices.authority",
+}
+
 // BannerData returns the data object that the banner of a site is composed of,
 // as JSON. texts are all texts of the language; the site's own replace them.
 // Its `shown`, signed with keys, ties a receipt to the hash of everything
@@ -72,11 +73,12 @@ func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]
 	data := bannerData{
 		Site: s.Domain, Language: lang, Direction: direction(lang),
 		Notice:     bannerNotice{Version: p.Current.Version, Updated: s.Notice.Updated, PolicyURL: s.Notice.PolicyURL},
-		Controller: bannerController{Name: s.Controller.Name, Contact: s.Controller.Contact},
+		Controller: s.Controller,
 		Purposes:   p.shownPurposes(lang, words),
 		Texts:      maps.Clone(words), Layout: s.Layout, Theme: s.Theme, CloseButton: s.CloseButton, Days: s.ConsentDays,
+		GPC: s.HonourGPC,
 	}
-	maps.DeleteFunc(data.Texts, func(name, _ string) bool { return strings.Contains(name, ".") })
+	maps.DeleteFunc(data.Texts, func(name, _ string) bool { return strings.Contains(name, ".") && !slices.Contains(alsoInBanner, name) })
 	content, err := json.Marshal(data)
 	if err != nil {
 		return nil, fmt.Errorf("banner of %s: %w", s.Domain, err)

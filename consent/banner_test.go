@@ -30,7 +30,7 @@ func TestBannerData(t *testing.T) {
 	if err != nil || shown.Notice != policy.Current.Fingerprint || shown.Language != "de" {
 		t.Errorf("shown %+v, %v", shown, err)
 	}
-	if got.Texts["title"] != "Ihre Entscheidung" || got.Texts["accept"] != "Alle akzeptieren" || got.Texts["choices.title"] != "" {
+	if got.Texts["title"] != "Ihre Entscheidung" || got.Texts["accept"] != "Alle akzeptieren" || got.Texts["choices.title"] == "" || got.Texts["choices.intro"] != "" {
 		t.Errorf("texts %v", got.Texts)
 	}
 	if got.Site != "example.com" || got.Direction != "ltr" || got.Days != 180 || got.Layout != "bar" {

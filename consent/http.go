@@ -39,12 +39,29 @@ type Counter interface {
 	Count(c Count)
 }
 
-// Banner holds the banners composed at start.
+// Banner holds the banners that were composed.
 type Banner interface {
-	// For returns the banner of a site in the language that suits best what is
-	// wanted: a language tag or the value of an Accept-Language header.
-	For(site, wanted string) (asset http.Handler, language string, ok bool)
+	// For returns what a view is of.
+	For(v View) (http.Handler, error)
 }
+
+// View names a banner, and the part of it that is asked for.
+type View struct {
+	Site     string
+	Language string // one of those that there are texts in
+	Part     Part
+}
+
+// Part is how a banner travels.
+type Part uint8
+
+// The first layer asks. The preferences follow when they are opened from
+// there; both come at once where they are opened without having been asked.
+const (
+	FirstLayer Part = iota
+	Preferences
+	BothLayers
+)
 
 // Limits of request bodies, in bytes.
 const (
@@ -163,9 +180,10 @@ func (h *Handler) Preflight(c echo.Context) error {
 	return h.Ledger.Sites.Preflight(c.Response(), c.Request())
 }
 
-// GetBanner serves the banner (?site=&lang=), and counts a view. Under a
-// signal that the site honours it answers 204, unless the visitor opens the
-// preferences (&open=1). Error: ErrUnknownSite.
+// GetBanner serves the banner (?site=&lang=) and counts a view. Under a signal
+// that the site honours it answers 204, unless the visitor opens the
+// preferences: &open=1 without having been asked, &more=1 from the first layer,
+// which was counted. Error: ErrUnknownSite.
 func (h *Handler) GetBanner(c echo.Context) error {
 	r := c.Request()
 	header := c.Response().Header()
@@ -177,20 +195,25 @@ func (h *Handler) GetBanner(c echo.Context) error {
 		return fmt.Errorf("banner: %w", err)
 	}
 	query := r.URL.Query()
-	opened := query.Get("open") == "1"
-	if policy.Site.Signalled(r.Header) && !opened {
+	view := View{Site: policy.Site.Domain, Language: h.Match(wanted(r, query.Get("lang")))}
+	key := ""
+	switch {
+	case query.Get("more") == "1":
+		view.Part = Preferences
+	case query.Get("open") == "1":
+		view.Part = BothLayers
+		key = "open" // not asked, but looked up: no part of an opt-in rate
+	case policy.Site.Signalled(r.Header):
 		h.count(r, policy, CountGPC, "", "")
 		return c.NoContent(http.StatusNoContent)
 	}
-	asset, lang, ok := h.Banner.For(policy.Site.Domain, wanted(r, query.Get("lang")))
-	if !ok {
-		return fmt.Errorf("banner of %s: none was composed", policy.Site.Domain)
+	asset, err := h.Banner.For(view)
+	if err != nil {
+		return fmt.Errorf("banner of %s: %w", policy.Site.Domain, err)
 	}
-	key := ""
-	if opened {
-		key = "open" // not asked, but looked up: no part of an opt-in rate
+	if view.Part != Preferences {
+		h.count(r, policy, CountView, key, view.Language)
 	}
-	h.count(r, policy, CountView, key, lang)
 	asset.ServeHTTP(c.Response(), r)
 	return nil
 }

@@ -43,14 +43,13 @@ func shippedWords(t testing.TB, lang string) map[string]string {
 // banners answers every site with its name.
 type banners struct{}
 
-func (banners) For(site, wanted string) (http.Handler, string, bool) {
-	lang := "en"
-	if strings.HasPrefix(wanted, "de") {
-		lang = "de"
+func (banners) For(v View) (http.Handler, error) {
+	if v.Site == "silent.example" {
+		return nil, errors.New("none was composed")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "banner of "+site+" in "+lang)
-	}), lang, site != "silent.example"
+		_, _ = io.WriteString(w, [...]string{"banner", "preferences", "banner and preferences"}[v.Part]+" of "+v.Site+" in "+v.Language)
+	}), nil
 }
 
 func newDoors(t testing.TB, sites ...*Site) *doors {

@@ -6,11 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"runtime"
-	"sync"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/sync/errgroup"
 
 	"sluice/collector"
 	"sluice/consent"
@@ -68,45 +65,44 @@ func siteOptions(s *config.Site) collector.SiteOptions {
 // named one.
 func clientIP(c echo.Context) netip.Addr { return parseAddr(c.Request().RemoteAddr) }
 
-// banners are composed at start, one for each site and language: that takes
-// some 30 ms each, most of it for brotli.
-type banners map[bannerKey]static.Asset
+// banners are composed at start, one for each site and language, and
+// compressed when they are first asked for.
+type banners map[bannerKey]*static.Banner
 
 type bannerKey struct{ site, language string }
 
 func composeBanners(l *consent.Ledger) (banners, error) {
-	var (
-		mu   sync.Mutex
-		out  = banners{}
-		work errgroup.Group
-	)
-	work.SetLimit(runtime.GOMAXPROCS(0))
+	out := banners{}
 	for _, p := range l.Sites.All() {
 		for _, lang := range static.Languages() {
-			work.Go(func() error {
-				data, err := consent.BannerData(p, lang, textsOf(lang), l.Keys)
-				if err != nil {
-					return err
-				}
-				asset, err := static.ComposeBanner(data)
-				if err != nil {
-					return fmt.Errorf("banner of %s in %s: %w", p.Site.Domain, lang, err)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				out[bannerKey{p.Site.Domain, lang}] = asset
-				return nil
-			})
+			data, err := consent.BannerData(p, lang, textsOf(lang), l.Keys)
+			if err != nil {
+				return nil, err
+			}
+			banner, err := static.ComposeBanner(data)
+			if err != nil {
+				return nil, fmt.Errorf("banner of %s in %s: %w", p.Site.Domain, lang, err)
+			}
+			out[bannerKey{p.Site.Domain, lang}] = banner
 		}
 	}
-	return out, work.Wait()
+	return out, nil
 }
 
 // For implements [consent.Banner].
-func (b banners) For(site, wanted string) (asset http.Handler, language string, ok bool) {
-	language = static.Match(wanted)
-	a, ok := b[bannerKey{site, language}]
-	return a, language, ok
+func (b banners) For(v consent.View) (http.Handler, error) {
+	banner, ok := b[bannerKey{v.Site, v.Language}]
+	if !ok {
+		return nil, fmt.Errorf("none was composed in %q", v.Language)
+	}
+	switch v.Part {
+	case consent.Preferences:
+		return banner.Preferences(), nil
+	case consent.BothLayers:
+		return banner.Both(), nil
+	default:
+		return banner.First(), nil
+	}
 }
 
 // textsOf are all texts of a language; none where there is no such language.

@@ -120,7 +120,7 @@ func TestBannerData(t *testing.T) {
 	if err := json.Unmarshal(content, &data); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"site", "lang", "dir", "notice", "controller", "purposes", "texts", "shown", "layout", "theme", "close_button", "days"} {
+	for _, name := range []string{"site", "lang", "dir", "notice", "controller", "purposes", "texts", "shown", "layout", "theme", "close_button", "days", "gpc"} {
 		if _, ok := data[name]; !ok {
 			t.Errorf("testdata/banner.json has no %s", name)
 		}

@@ -103,7 +103,7 @@ func (d *door) record(next http.Handler) http.Handler {
 }
 
 func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" {
+	if r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" && r.URL.Query().Get("more") == "" {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -114,8 +114,16 @@ func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
 	banner, err := static.ComposeBanner(data)
 	if err != nil {
 		d.t.Error(err)
+		return
 	}
-	banner.ServeHTTP(w, r)
+	part := banner.First
+	switch query := r.URL.Query(); {
+	case query.Get("more") != "":
+		part = banner.Preferences
+	case query.Get("open") != "":
+		part = banner.Both
+	}
+	part().ServeHTTP(w, r)
 }
 
 func (d *door) postDecision(w http.ResponseWriter, r *http.Request) {

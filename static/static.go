@@ -28,8 +28,9 @@ import (
 var dist embed.FS
 
 const (
-	scriptName = "s.js"
-	bannerName = "b.js"
+	scriptName      = "s.js"
+	bannerName      = "b.js"
+	preferencesName = "p.js"
 )
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
@@ -69,8 +70,8 @@ func HashedName(name string, content []byte) string {
 }
 
 // Chunks lists the hashed names of what the script and the banner load later,
-// for doors beside theirs: every script of dist but these two and the
-// dashboards'.
+// for doors beside theirs: every script of dist but these two, the
+// preferences and the dashboards'.
 func Chunks() []string {
 	var out []string
 	for name := range files() {
@@ -92,8 +93,8 @@ var files = sync.OnceValue(func() map[string]func() Asset {
 	m := map[string]func() Asset{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == scriptName || name == bannerName {
-			continue // these two have doors of their own
+		if name == scriptName || name == bannerName || name == preferencesName {
+			continue // these have doors of their own
 		}
 		m[Path(name)] = sync.OnceValue(func() Asset {
 			return newAsset(Path(name), read(name), "public, max-age=31536000, immutable")

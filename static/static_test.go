@@ -84,9 +84,15 @@ func decode(t *testing.T, encoding string, r io.Reader) []byte {
 func TestComposeBanner(t *testing.T) {
 	t.Parallel()
 	data := map[string]any{
-		"lang":  "de-AT",
-		"texts": map[string]string{"title": "</script><script>alert(1)//\u2028", "own": "kept", "purpose.analytics.title": "for the caller"},
-		"shown": "abc",
+		"lang": "de-AT", "controller": map[string]string{"name": "Muster GmbH"},
+		"texts": map[string]string{"title": "</script><script>alert(1)//\u2028", "purpose.analytics.title": "for the caller"},
+		"shown": "abc", "close_button": true,
+		"purposes": []any{
+			map[string]any{"name": "essential", "title": "Notwendig", "required": true},
+			map[string]any{"name": "analytics", "title": "Statistik", "services": []any{map[string]any{
+				"name": "hotjar", "provider": "Hotjar Ltd", "external": true, "cookies": []any{map[string]any{"name": "_hj*", "lasts": "1 Jahr"}},
+			}}},
+		},
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {
@@ -98,22 +104,58 @@ func TestComposeBanner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bytes.Contains(banner.Body, []byte("</script")) || bytes.ContainsRune(banner.Body, '\u2028') {
-		t.Error("text from the data can end the script")
-	}
-	if bytes.Contains(banner.Body, []byte(placeholder)) {
-		t.Error("the placeholder is still there")
-	}
-	for _, want := range []string{`"own":"kept"`, `"accept":"Alle akzeptieren"`, `"shown":"abc"`} {
-		if !bytes.Contains(banner.Body, []byte(want)) {
-			t.Errorf("composed banner has no %s", want)
+	first, more, both := banner.First(), banner.Preferences(), banner.Both()
+	for _, a := range []Asset{first, more, both} {
+		if bytes.Contains(a.Body, []byte("</script")) || bytes.ContainsRune(a.Body, '\u2028') {
+			t.Error("text from the data can end the script")
+		}
+		if bytes.Contains(a.Body, []byte(placeholder)) {
+			t.Error("the placeholder is still there")
+		}
+		if bytes.Contains(a.Body, []byte("for the caller")) {
+			t.Error("a text that is not the banner's went to the browser")
+		}
+		if got := decode(t, "br", bytes.NewReader(a.Brotli)); !bytes.Equal(got, a.Body) {
+			t.Error("brotli does not decode to the body")
 		}
 	}
-	if bytes.Contains(banner.Body, []byte("for the caller")) {
-		t.Error("a text that is not the banner's went to the browser")
+	for _, want := range []string{
+		`"accept":"Alle akzeptieren"`, `"shown":"abc"`, `"intro":"Muster GmbH bittet`, `"close":`,
+		`{"name":"hotjar","external":true,"clear":["_hj*"]}`,
+	} {
+		if !bytes.Contains(first.Body, []byte(want)) {
+			t.Errorf("the first layer has no %s", want)
+		}
 	}
-	if got := decode(t, "br", bytes.NewReader(banner.Brotli)); !bytes.Equal(got, banner.Body) {
-		t.Error("brotli does not decode to the body")
+	for _, not := range []string{"Notwendig", "Hotjar Ltd", `"save"`, "1 Jahr"} {
+		if bytes.Contains(first.Body, []byte(not)) {
+			t.Errorf("the first layer carries %s, which the preferences show", not)
+		}
+	}
+	for _, want := range []string{"Notwendig", `"provider":"Hotjar Ltd"`, `"save":"Speichern"`, `"choices.dpo":`} {
+		if !bytes.Contains(more.Body, []byte(want)) {
+			t.Errorf("the preferences have no %s", want)
+		}
+	}
+	if want := append(slices.Clone(first.Body), more.Body...); !bytes.Equal(both.Body, want) {
+		t.Error("both layers are not the first and then the preferences")
+	}
+}
+
+// TestComposeBannerRenewed: where only what changed is asked about, the words say so.
+func TestComposeBannerRenewed(t *testing.T) {
+	t.Parallel()
+	banner, err := ComposeBanner([]byte(`{"lang":"en","renew":{"media":"New: chat"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"accept":"Accept"`, `"reject":"Reject"`, `"title":"Something has changed"`, `"renew":{"media":"New: chat"}`} {
+		if !bytes.Contains(banner.First().Body, []byte(want)) {
+			t.Errorf("the first layer has no %s", want)
+		}
+	}
+	if !bytes.Contains(banner.Preferences().Body, []byte(`"accept":"Accept all"`)) {
+		t.Error("the preferences do not ask about everything")
 	}
 }
 
@@ -188,8 +230,8 @@ func TestFile(t *testing.T) {
 		name := entry.Name()
 		path := Path(name)
 		asset, ok := File(path)
-		if doors := name == scriptName || name == bannerName; ok == doors {
-			t.Errorf("File(%q): %v; the script and the banner have doors of their own, the others have not", path, ok)
+		if doors := name == scriptName || name == bannerName || name == preferencesName; ok == doors {
+			t.Errorf("File(%q): %v; the script and the banner's parts have doors of their own, the others have not", path, ok)
 		}
 		if ok && (asset.CacheControl != "public, max-age=31536000, immutable" || asset.Name != path) {
 			t.Errorf("File(%q): %q, cached %q", path, asset.Name, asset.CacheControl)

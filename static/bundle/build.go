@@ -41,6 +41,7 @@ var bundles = []bundle{
 	{entry: "marked/marked.ts", name: "marked.js"},
 	{entry: "sluice.ts", name: "s.js"},
 	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "preferences/preferences.ts", name: "p.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "dashboard/dashboard.ts", name: "dashboard.js", licences: true},
 }
 

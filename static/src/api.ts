@@ -1,3 +1,4 @@
+import type { Kit } from './banner/kit';
 import type { Choice } from './consent/choice';
 import type { Kept } from './gate';
 import type { listen } from './listen';
@@ -34,6 +35,8 @@ export interface Inner {
   kept?: Kept | undefined;
   /** Set by the banner. */
   show?: ((open?: boolean) => void) | undefined;
+  /** Set by the banner, for the preferences. */
+  kit?: Kit;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
   /** Set by a chunk of the script, and started at once, before any other script runs. */

@@ -1,28 +1,24 @@
 /**
- * The banner, loaded where there is no choice, or where the preferences are
- * opened. `<base>/b` puts the site's data in the place of __SLUICE_DATA__.
+ * The first layer, loaded where a choice is due. `<base>/b` puts the site's
+ * data in the place of __SLUICE_DATA__; the preferences follow when they are
+ * opened, and take from here what both need.
  */
-import { type Selection, all, chosen, none, optional } from '../consent/selection';
-import type { BannerData, Method } from '../consent/wire';
+import { type Selection, optional, switched } from '../consent/selection';
+import type { FirstData, Method, Texts } from '../consent/wire';
 import { decide } from './decide';
 import { h, link } from './dom';
 import { createFrame } from './frame';
-import { switches } from './preferences';
+import type { Kit } from './kit';
 
-declare const __SLUICE_DATA__: BannerData;
-
-/** Where this script came from: on a test host that is not the site's public address. */
-const base = new URL('.', (document.currentScript as HTMLScriptElement).src).href;
+declare const __SLUICE_DATA__: FirstData;
 
 const data = __SLUICE_DATA__;
-const { texts: t, purposes, controller, notice, dir, lang } = data;
+const { texts: t, purposes, dir, lang, renew } = data;
 const sluice = window.sluice!;
 const inner = sluice._;
-const gpc = !!(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
-const policy = () => link(notice.policy_url, t.policy!);
+const gpc = !!data.gpc && !!(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
 
 let layer: HTMLElement | undefined;
-let dialog: HTMLDialogElement | undefined;
 let busy = false;
 
 const frame = createFrame(data.theme ?? {}, reveal);
@@ -34,41 +30,49 @@ function reveal(): void {
   } catch {
     // shown already, or an older browser, where it is merely fixed
   }
-  if (!dialog) return;
-  dialog.open = false;
-  dialog.showModal();
+  if (!kit.dialog) return;
+  kit.dialog.open = false;
+  kit.dialog.showModal();
 }
 
-/** The buttons of a layer. Accept and reject are equals: same class, same size, side by side. */
-function buttons(third: HTMLElement): HTMLElement {
-  const refuse = () => answer(none(purposes), sluice.consent?.purposes.length ? 'withdraw' : 'reject_all');
+/**
+ * The buttons of a layer, in its words. Reject and accept are equals: same
+ * class, same size, side by side.
+ */
+function buttons({ reject, accept }: Texts, third: HTMLElement, changed?: FirstData['renew']): HTMLElement {
+  const button = (on: boolean, text: string | undefined, method: Method) =>
+    h('button', { class: 'answer', onclick: () => answer(switched(purposes, sluice.consent, on, gpc, changed), changed ? 'custom' : method) }, text!);
   return h(
     'div',
     { class: 'buttons' },
-    h('button', { class: 'answer', onclick: refuse }, t.reject),
-    h('button', { class: 'answer', onclick: () => answer(all(purposes, gpc), 'accept_all') }, t.accept),
+    button(false, reject, sluice.consent?.purposes[0] ? 'withdraw' : 'reject_all'),
+    button(true, accept, 'accept_all'),
     third,
   );
 }
 
-const closer = (onclick: () => void) => h('button', { class: 'close', 'aria-label': t.close, onclick }, '✕');
+const closer = (label: string, onclick: () => void) => h('button', { class: 'close', 'aria-label': label, onclick }, '✕');
+
+/** The day of the standing choice, in words. */
+const since = () => sluice.consent && new Date(sluice.consent.time * 1000).toLocaleDateString(lang, { dateStyle: 'long' });
 
 /** The first layer: a region, not a dialog. It takes no focus and leaves the page usable. */
 function ask(): void {
-  if (layer || sluice.consent) return;
+  inner.sync(); // the answer that brought this took back what is asked anew
+  if (layer || (sluice.consent && !renew)) return;
   layer = h(
     'section',
     { 'aria-labelledby': 'title', lang, dir, class: data.layout, popover: 'manual' },
     h(
       'div',
       {},
-      h('header', {}, h('h2', { id: 'title' }, t.title), data.close_button && closer(dismiss)),
-      h('p', {}, t.intro!.replace('{controller}', controller.name)),
-      h('ul', {}, ...optional(purposes).map((p) => h('li', {}, h('b', {}, p.title), ' ', p.description))),
-      h('p', {}, t.ignore, ' ', policy()),
+      h('header', {}, h('h2', { id: 'title' }, t.title), t.close && closer(t.close, dismiss)),
+      h('p', {}, t.intro!.replace('{date}', since()!)),
+      h('ul', {}, ...optional(purposes, renew).map((p) => h('li', {}, h('b', {}, p.title), ' ', p.description, ' ', renew?.[p.name]))),
+      h('p', {}, t.ignore, ' ', link(data.notice.policy_url, t.policy!)),
       h('p', { role: 'status' }),
     ),
-    buttons(h('button', { onclick: open }, t.choose)),
+    buttons(t, h('button', { onclick: open }, t.choose), renew),
   );
   frame.root.append(layer);
   frame.mount();
@@ -84,50 +88,15 @@ function dismiss(): void {
   leave();
 }
 
-/** The second layer: every purpose and service by itself. Escape leaves it without an answer. */
+/** Opens the preferences, which are loaded when it is first opened. */
 function open(): void {
-  if (dialog) return;
-  const { consent } = sluice;
-  const list = switches(data, consent, gpc);
-  const since = consent && new Date(consent.time * 1000).toLocaleDateString(lang, { dateStyle: 'long' });
-  dialog = h(
-    'dialog',
-    { 'aria-labelledby': 'choice', lang, dir, onclose: closed },
-    h(
-      'div',
-      {},
-      h('header', {}, h('h2', { id: 'choice', tabindex: '-1', autofocus: true }, t.preferences), closer(() => dialog!.close())),
-      since ? h('p', {}, t.since!.replace('{date}', since)) : undefined,
-      gpc && h('p', {}, t.gpc),
-      list.element,
-      h(
-        'p',
-        {},
-        policy(),
-        link(`${base}choices?site=${data.site}`, t.records!),
-        controller.contact && link('mailto:' + controller.contact, t.contact!),
-      ),
-    ),
-    h(
-      'footer',
-      {},
-      h('p', { role: 'status' }),
-      buttons(h('button', { onclick: () => answer(chosen(purposes, list.ticked()), 'custom') }, t.save)),
-    ),
-  );
-  frame.root.append(dialog);
-  frame.mount();
-  if (!dialog.open) dialog.showModal();
+  if (kit.open) kit.open();
+  else inner.load(`b?site=${data.site}&lang=${lang}&variant=${data.variant ?? ''}&more=1`, () => kit.open?.());
 }
 
-function closed(): void {
-  dialog?.remove();
-  dialog = undefined;
-  leave();
-}
-
+/** Takes the host out of the page where nothing is shown any more. */
 function leave(): void {
-  if (!layer && !dialog) frame.unmount();
+  if (!frame.root.firstChild) frame.unmount();
 }
 
 function say(text: string): void {
@@ -142,8 +111,8 @@ async function answer(selection: Selection, method: Method): Promise<void> {
   const outcome = await decide(sluice, data, selection, method);
   busy = false;
   if (outcome === 'failed' || (outcome === 'stale' && inner.renewed)) return say(t.failed!);
-  const opened = !!dialog;
-  closed();
+  const opened = !!kit.dialog;
+  kit.dialog?.close();
   dismiss();
   if (outcome === 'saved') return confirm();
   inner.renewed = true;
@@ -163,6 +132,9 @@ function confirm(): void {
   }, 4000);
 }
 
+const kit: Kit = { frame, gpc, h, link, closer, buttons, answer, leave, since };
+inner.kit = kit;
+
 inner.show = (preferences) => {
   const show = preferences ? open : ask;
   if (document.body) show();
@@ -171,5 +143,5 @@ inner.show = (preferences) => {
 
 // Decided in another tab.
 addEventListener('sluice:change', () => {
-  if (sluice.consent && layer && !busy) dismiss();
+  if (sluice.consent && !sluice.consent.pending && layer && !busy) dismiss();
 });

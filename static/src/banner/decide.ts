@@ -1,7 +1,7 @@
 import type { Inner, Sluice } from '../api';
 import { formatChoice } from '../consent/choice';
 import { type Selection, covers, toChoice } from '../consent/selection';
-import type { BannerData, Decided, Decision, Method } from '../consent/wire';
+import type { Decided, Decision, FirstData, Method } from '../consent/wire';
 
 /** How a decision went: it stands, the notice was old, or it could not be saved. */
 export type Outcome = 'saved' | 'stale' | 'failed';
@@ -11,7 +11,7 @@ export type Outcome = 'saved' | 'stale' | 'failed';
  * before the request leaves, so that nothing is sent meanwhile, whatever becomes
  * of it.
  */
-export async function decide(sluice: Sluice, data: BannerData, selection: Selection, method: Method): Promise<Outcome> {
+export async function decide(sluice: Sluice, data: FirstData, selection: Selection, method: Method): Promise<Outcome> {
   const inner = sluice._;
   const { notice, lang, shown } = data;
   const body: Omit<Decision, 'site'> = { ...selection, method, notice: notice.version, lang, shown };
@@ -34,7 +34,7 @@ export async function decide(sluice: Sluice, data: BannerData, selection: Select
  * Reads what the server's cookie says. Where it did not arrive (a CDN may strip
  * cookies), the script keeps choice and token itself, and the console says so.
  */
-function remember(sluice: Sluice, { notice, days }: BannerData, selection: Selection, { token }: Decided): void {
+function remember(sluice: Sluice, { notice, days }: FirstData, selection: Selection, { token }: Decided): void {
   const inner = sluice._;
   const now = Date.now();
   const asked = toChoice(selection, notice.version, (now / 1000) | 0);
@@ -59,12 +59,12 @@ function remember(sluice: Sluice, { notice, days }: BannerData, selection: Selec
 }
 
 /** Expires the cookies of what is not granted, as far as a script can see them; a name may end in `*`. */
-function clear({ purposes }: BannerData, { services }: Selection, { expireCookie }: Inner): void {
+function clear({ purposes }: FirstData, { services }: Selection, { expireCookie }: Inner): void {
   const names = document.cookie.split('; ').map((pair) => pair.split('=')[0]!);
   for (const service of purposes.flatMap((p) => p.services ?? [])) {
     if (services[service.name] !== false) continue;
-    for (const cookie of service.cookies ?? []) {
-      const [stem, more] = cookie.name.split('*');
+    for (const cookie of service.clear ?? []) {
+      const [stem, more] = cookie.split('*');
       for (const name of names) if (more === undefined ? name === stem : name.startsWith(stem!)) expireCookie(name);
     }
   }

@@ -1,4 +1,4 @@
-type Child = Node | string | false | undefined;
+type Child = Node | string | false | null | undefined;
 
 /**
  * Builds an element: attributes as strings, listeners and properties as they

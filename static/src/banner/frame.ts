@@ -1,4 +1,4 @@
-import css from './banner.css';
+import css from './first.css';
 
 /** The element that carries the banner, and what it does to the page around it. */
 export interface Frame {

@@ -8,23 +8,31 @@ export interface Choice {
   readonly services: readonly string[];
   /** When, in Unix seconds by the server's clock. */
   readonly time: number;
+  /** What was granted has partly changed since, and no longer counts: there is something to ask. */
+  readonly pending?: boolean;
 }
 
 /**
  * Reads `1:<notice>:<purposes>:<services>:<unix seconds>`: the notice is
- * percent-encoded, names are joined by `+`. Anything else is null, which means:
- * not asked yet. The Go side reads the same fixtures, consent/testdata/choice.json.
+ * percent-encoded, names are joined by `+`. `1?` says that something is
+ * to be asked again. Anything else is null, which means: not asked yet. The Go side reads the same fixtures, consent/testdata/choice.json.
  */
 export function parseChoice(cookie: string): Choice | null {
   try {
-    const [, notice, purposes, services, time] = LAYOUT.exec(cookie) as unknown as [string, string, string, string, string];
-    return { notice: decodeURIComponent(notice), purposes: names(purposes), services: names(services), time: +time };
+    const [, pending, notice, purposes, services, time] = LAYOUT.exec(cookie) as unknown as string[] & { length: 6 };
+    return {
+      notice: decodeURIComponent(notice!),
+      purposes: names(purposes!),
+      services: names(services!),
+      time: +time!,
+      ...(pending && { pending: true }),
+    };
   } catch {
     return null; // another layout, or a broken percent-escape
   }
 }
 
-const LAYOUT = /^1:([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/;
+const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/;
 
 /** Writes what parseChoice reads. */
 export const formatChoice = ({ notice, purposes, services, time }: Choice): string =>

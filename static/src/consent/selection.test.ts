@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Choice } from './choice';
-import { all, chosen, covers, none, optional, ticks, toChoice } from './selection';
+import { chosen, covers, optional, switched, ticks, toChoice } from './selection';
 import type { Purpose, Service } from './wire';
 
 const service = (name: string, external: boolean): Service => ({ name, title: name, provider: name, external });
@@ -19,12 +19,19 @@ test('essential is not asked for', () => {
 });
 
 test('accept all and reject all name every purpose and service', () => {
-  assert.deepEqual(all(purposes, false), yes);
-  assert.deepEqual(none(purposes), no);
+  assert.deepEqual(switched(purposes, null, true, false), yes);
+  assert.deepEqual(switched(purposes, null, false, false), no);
 });
 
 test('under Global Privacy Control, accept all leaves other companies off', () => {
-  assert.deepEqual(all(purposes, true), { ...yes, services: { statistics: true, hotjar: false } });
+  assert.deepEqual(switched(purposes, null, true, true), { ...yes, services: { statistics: true, hotjar: false } });
+});
+
+test('asked about what changed alone, the rest stays as it was chosen', () => {
+  const choice: Choice = { notice: '1', purposes: ['preference'], services: [], time: 1 };
+  assert.deepEqual(switched(purposes, choice, true, false, { analytics: '' }), yes);
+  assert.deepEqual(switched(purposes, choice, false, false, { analytics: '' }), { ...no, purposes: { analytics: false, preference: true } });
+  assert.deepEqual(optional(purposes, { analytics: '' }).map((p) => p.name), ['analytics']);
 });
 
 const choices: { name: string; ticked: string[]; purposes: string[]; services: string[] }[] = [
@@ -51,9 +58,9 @@ test('without a choice nothing is ticked', () => {
 
 test('covers: whether a selection takes anything back', () => {
   const choice: Choice = { notice: '1', purposes: ['analytics'], services: ['statistics'], time: 1 };
-  assert.equal(covers(all(purposes, false), choice), true);
+  assert.equal(covers(switched(purposes, null, true, false), choice), true);
   assert.equal(covers(chosen(purposes, new Set(['statistics'])), choice), true);
   assert.equal(covers(chosen(purposes, new Set(['hotjar'])), choice), false);
-  assert.equal(covers(none(purposes), choice), false);
-  assert.equal(covers(none(purposes), { ...choice, purposes: [], services: [] }), true);
+  assert.equal(covers(switched(purposes, null, false, false), choice), false);
+  assert.equal(covers(switched(purposes, null, false, false), { ...choice, purposes: [], services: [] }), true);
 });

@@ -1,5 +1,5 @@
 import type { Choice } from './choice';
-import type { Purpose, Service } from './wire';
+import type { Purpose, ServiceName } from './wire';
 
 /** What is ticked in the preferences: names of services, and of purposes that have none. */
 export type Ticked = ReadonlySet<string>;
@@ -10,40 +10,43 @@ export interface Selection {
   services: Record<string, boolean>;
 }
 
-/** Those that a visitor may grant or refuse; essential is not asked for. */
-export const optional = (purposes: Purpose[]): Purpose[] => purposes.filter((p) => !p.required);
+type Purposes = readonly Purpose<ServiceName>[];
+
+/** Those that a visitor may grant or refuse; essential is not asked for. `only` narrows them to its names. */
+export const optional = <P extends Purpose<ServiceName>>(purposes: readonly P[], only?: object): P[] =>
+  purposes.filter((p) => !p.required && (!only || p.name in only));
+
+/** What there is to switch: the services of a purpose, or itself where it has none. */
+export const switchesOf = (p: Purpose<ServiceName>): ServiceName[] => (p.services?.[0] ? p.services : [p]);
 
 /**
- * "Accept all". Under Global Privacy Control a recipient outside the controller
- * stays off until it is switched on singly (design section 4), so `all` leaves it out.
+ * The choice that stands with every purpose, or those in `only`, switched on or
+ * off. Under Global Privacy Control a recipient outside the controller stays
+ * off until it is switched on singly (design section 4).
  */
-export function all(purposes: Purpose[], gpc: boolean): Selection {
-  return select(purposes, () => true, (service) => !(gpc && service.external));
+export function switched(purposes: Purposes, choice: Choice | null, on: boolean, gpc: boolean, only?: object): Selection {
+  const ticked = ticks(purposes, choice);
+  for (const { name, external } of optional(purposes, only).flatMap(switchesOf)) ticked[on && !(gpc && external) ? 'add' : 'delete'](name);
+  return chosen(purposes, ticked);
 }
-
-/** "Reject all". */
-export const none = (purposes: Purpose[]): Selection => select(purposes, () => false, () => false);
 
 /**
  * What the visitor ticked. A purpose counts as granted where one of its services
  * is; a purpose without services stands for itself.
  */
-export function chosen(purposes: Purpose[], ticked: Ticked): Selection {
-  return select(
-    purposes,
-    (p) => (p.services?.length ? p.services.some((s) => ticked.has(s.name)) : ticked.has(p.name)),
-    (s) => ticked.has(s.name),
-  );
+export function chosen(purposes: Purposes, ticked: Ticked): Selection {
+  const selection: Selection = { purposes: {}, services: {} };
+  for (const p of optional(purposes)) {
+    selection.purposes[p.name] = switchesOf(p).some((s) => ticked.has(s.name));
+    for (const s of p.services ?? []) selection.services[s.name] = ticked.has(s.name);
+  }
+  return selection;
 }
 
 /** What to tick when the preferences open: nothing, or the choice that stands. */
-export function ticks(purposes: Purpose[], choice: Choice | null): Set<string> {
-  const ticked = new Set<string>();
-  for (const { name, services } of optional(purposes)) {
-    for (const s of services ?? []) if (choice?.services.includes(s.name)) ticked.add(s.name);
-    if (!services?.length && choice?.purposes.includes(name)) ticked.add(name);
-  }
-  return ticked;
+export function ticks(purposes: Purposes, choice: Choice | null): Set<string> {
+  const names = optional(purposes).flatMap((p) => switchesOf(p).filter((s) => choice?.[s === p ? 'purposes' : 'services'].includes(s.name)));
+  return new Set(names.map((s) => s.name));
 }
 
 /** Whether a selection leaves everything granted that a choice grants. */
@@ -54,13 +57,4 @@ export const covers = ({ purposes, services }: Selection, choice: Choice): boole
 export function toChoice({ purposes, services }: Selection, notice: string, time: number): Choice {
   const granted = (of: Record<string, boolean>) => Object.keys(of).filter((name) => of[name]);
   return { notice, purposes: granted(purposes), services: granted(services), time };
-}
-
-function select(purposes: Purpose[], purpose: (p: Purpose) => boolean, service: (s: Service) => boolean): Selection {
-  const selection: Selection = { purposes: {}, services: {} };
-  for (const p of optional(purposes)) {
-    selection.purposes[p.name] = purpose(p);
-    for (const s of p.services ?? []) selection.services[s.name] = service(s);
-  }
-  return selection;
 }

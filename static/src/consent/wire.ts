@@ -49,8 +49,20 @@ export interface CookieFact {
   purpose: string;
 }
 
-export interface Service {
+/** Of a service, what an answer has to name. */
+export interface ServiceName {
   name: string;
+  /** The recipient is somebody other than the site's controller. */
+  external?: boolean;
+}
+
+/** And what to expire where it is not granted. */
+export interface FirstService extends ServiceName {
+  /** Names of cookies; one may end in `*`. */
+  clear?: string[];
+}
+
+export interface Service extends ServiceName {
   title: string;
   /** One sentence on what it does. */
   description?: string;
@@ -60,31 +72,46 @@ export interface Service {
   country?: string;
   transfer?: string;
   policy_url?: string;
-  /** The recipient is somebody other than the site's controller. */
-  external?: boolean;
   cookies?: CookieFact[];
 }
 
-export interface Purpose {
+export interface Purpose<S extends ServiceName = Service> {
   name: string;
   title: string;
   description: string;
   required?: boolean;
-  services?: Service[];
+  services?: S[];
 }
 
-/** What `<base>/b` hands to the banner. Dates are `YYYY-MM-DD`. */
-export interface BannerData {
+export type Texts = Record<string, string>;
+
+/** What `<base>/b` hands to the first layer: enough to ask and to answer. */
+export interface FirstData {
+  site: string;
+  lang: string;
+  dir: 'ltr' | 'rtl';
+  notice: { version: string; policy_url?: string };
+  purposes: Purpose<FirstService>[];
+  texts: Texts;
+  shown: string;
+  layout: 'bar' | 'box' | 'corner';
+  theme?: Texts;
+  days: number;
+  /** The site honours Global Privacy Control. */
+  gpc?: boolean;
+  /** The variant that was drawn; left out, the banner as it is configured. */
+  variant?: string;
+  /** Purposes that changed since the choice that stands, which alone are asked about; and what changed. */
+  renew?: Record<string, string>;
+}
+
+/** What it hands to the preferences when they are opened. Dates are `YYYY-MM-DD`. */
+export interface FullData {
   site: string;
   lang: string;
   dir: 'ltr' | 'rtl';
   notice: { version: string; updated?: string; policy_url?: string };
-  controller: { name: string; contact?: string };
+  controller: { name: string; address?: string; contact?: string; dpo?: string; authority?: string };
   purposes: Purpose[];
-  texts: Record<string, string>;
-  shown: string;
-  layout: 'bar' | 'box';
-  theme?: Record<string, string>;
-  close_button?: boolean;
-  days: number;
+  texts: Texts;
 }
