@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test fuzz check bench deps dist geo chromium tools clean
+.PHONY: help run build test fuzz check bench deps dist geo chromium hosts tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -22,7 +22,7 @@ LINT    := .build/golangci-lint
 
 # Tests run outside bin/, so they are told where the engine is; and a machine
 # that cannot run them fails instead of passing over them.
-TESTENV := SLUICE_LIBCHDB="$(CURDIR)/node_modules/$(CHDB)" SLUICE_REQUIRE_ENGINE=1 SLUICE_REQUIRE_CHROMIUM=1
+TESTENV := SLUICE_LIBCHDB="$(CURDIR)/node_modules/$(CHDB)" SLUICE_REQUIRE_ENGINE=1 SLUICE_REQUIRE_CHROMIUM=1 SLUICE_REQUIRE_HOSTS=1
 
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
@@ -37,7 +37,7 @@ build: deps geo ## bin/sluice, with the embedded engine beside it
 	$(call say,building bin/sluice $(VERSION))
 	@$(GO) build -trimpath -ldflags "-s -w -X sluice/server.version=$(VERSION) -X 'sluice/server.commit=$(COMMIT)'" -o bin/sluice .
 
-test: deps geo chromium ## every test: Go, browser, TypeScript
+test: deps geo chromium hosts ## every test: Go, browser, TypeScript
 	$(call say,TypeScript tests)
 	@$(MAKE) --no-print-directory test-ts
 	$(call say,Go and browser tests)
@@ -49,7 +49,7 @@ test-ts: $(MODULES)
 	@$(GO) run ./static/bundle -test .build/ts
 	@find .build/ts -name '*.mjs' -print0 | xargs -0 node --test
 
-test-go: deps geo chromium
+test-go: deps geo chromium hosts
 	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
 
 fuzz: ## look for inputs that break a reader; FUZZTIME=5m for longer
@@ -114,6 +114,20 @@ chromium:
 			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; \
 		else \
 			echo "the browser tests need Chromium: apt-get install chromium (as root), or a package of your system"; exit 1; \
+		fi; \
+	fi
+
+# The web servers that sluice snippet writes for. RUNLEVEL=1 keeps them from
+# being started as services of this machine.
+HOSTS := nginx caddy apache2 php
+hosts:
+	@missing=; for p in $(HOSTS); do PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			printf '\033[1m==> installing%s for the tests of the snippets\033[0m\n' "$$missing"; \
+			apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx-light caddy apache2-bin php-cli; \
+		else \
+			echo "the tests of the snippets need$$missing: apt-get install nginx-light caddy apache2-bin php-cli (as root), or packages of your system"; exit 1; \
 		fi; \
 	fi
 

@@ -1,0 +1,178 @@
+// Package snippet writes what a site's developer pastes: the stanza that hands
+// Sluice's doors on, the script tag, and the link that works without
+// JavaScript.
+//
+// # Why templates, one for each program
+//
+// Each is proved against the program itself in server/e2e, and shown in
+// docs/install.md as it is printed; both read the same template.
+package snippet
+
+import (
+	"embed"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"text/template"
+)
+
+//go:embed targets/*.tmpl
+var files embed.FS
+
+// The parts that a target may have, in the order in which they are pasted.
+var order = []string{"config", "proxy", "tag", "noscript"}
+
+// Installation is what the templates speak of.
+type Installation struct {
+	Domain    string // of the site
+	Host      string // under which browsers reach the doors; mostly Domain
+	Base      string // the path that is handed on: /_s, without a slash at its end
+	Upstream  string // of Sluice: http://127.0.0.1:8080, without a slash at its end
+	Stripped  bool   // Base is taken off before Sluice sees it
+	RootDoors bool   // the doors for trackers of others are on, at the root
+}
+
+// Part is one thing to paste.
+type Part struct {
+	Name     string // config, proxy, tag or noscript
+	Where    string // it belongs
+	Language string // as a fenced block of Markdown names it
+	Text     string // ends with a line break
+}
+
+// Targets lists what For knows.
+func Targets() []string {
+	entries, err := files.ReadDir("targets")
+	if err != nil {
+		panic(fmt.Sprintf("snippet: %v", err)) // embedded: cannot happen
+	}
+	var names []string
+	for _, e := range entries {
+		if name := strings.TrimSuffix(e.Name(), ".tmpl"); name != common {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// common is the template that every target shares.
+const common = "page"
+
+// For returns the parts for a target. Each template defines, for a part P that
+// it has, "P" and "P where"; the page's own parts are common.
+func For(target string, in Installation) ([]Part, error) {
+	if !slices.Contains(Targets(), target) {
+		return nil, fmt.Errorf("there is no snippet for %q; there is one for %s", target, strings.Join(Targets(), ", "))
+	}
+	if err := in.check(); err != nil {
+		return nil, err
+	}
+	t, err := template.ParseFS(files, path.Join("targets", common+".tmpl"), path.Join("targets", target+".tmpl"))
+	if err != nil {
+		return nil, fmt.Errorf("parse the template of %s: %w", target, err)
+	}
+	var parts []Part
+	for _, name := range order {
+		text, err := run(t, name, in)
+		if err != nil || text == "" {
+			if err != nil {
+				return nil, err
+			}
+			continue
+		}
+		where, err := run(t, name+" where", in)
+		if err != nil {
+			return nil, err
+		}
+		language, where, _ := strings.Cut(where, ": ")
+		parts = append(parts, Part{name, strings.TrimSuffix(where, "\n"), language, text})
+	}
+	return parts, nil
+}
+
+// run executes one of the templates; "" where there is none of this name.
+func run(t *template.Template, name string, in Installation) (string, error) {
+	if t.Lookup(name) == nil {
+		return "", nil
+	}
+	var b strings.Builder
+	if err := t.ExecuteTemplate(&b, name, in); err != nil {
+		return "", fmt.Errorf("write the part %q: %w", name, err)
+	}
+	text := strings.TrimSpace(b.String())
+	if text == "" {
+		return "", nil
+	}
+	return text + "\n", nil
+}
+
+// check refuses what would change the meaning of a template: everything here
+// is pasted into the configuration of another program.
+func (in Installation) check() error {
+	for _, host := range []string{in.Domain, in.Host} {
+		if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-._[]:") != "" {
+			return fmt.Errorf("%q is not a host's name in lower case", host)
+		}
+	}
+	if in.Base == "" || in.Base[0] != '/' || strings.Trim(in.Base, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/") != "" || path.Clean(in.Base) != in.Base || in.Base == "/" {
+		return fmt.Errorf("%q is not a path such as /_s", in.Base)
+	}
+	u, err := url.Parse(in.Upstream)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(in.Upstream, "\"'` {};\\$") || u.Path != "" || u.RawQuery != "" {
+		return fmt.Errorf("%q is not an address such as http://127.0.0.1:8080", in.Upstream)
+	}
+	return nil
+}
+
+// Target is the path below Upstream that stands for Base.
+func (in Installation) Target() string {
+	if in.Stripped {
+		return ""
+	}
+	return in.Base
+}
+
+// Address is Base as the page names it: a path, or on another host than the
+// site's a URL.
+func (in Installation) Address() string {
+	if in.Host == in.Domain || in.Host == "www."+in.Domain {
+		return in.Base
+	}
+	return "https://" + in.Host + in.Base
+}
+
+// Dial is Upstream without its scheme where that is the usual one.
+func (in Installation) Dial() string { return strings.TrimPrefix(in.Upstream, "http://") }
+
+// Remote says that Upstream is another machine or container: its address is
+// not among those that Sluice trusts unasked.
+func (in Installation) Remote() bool {
+	u, err := url.Parse(in.Upstream)
+	if err != nil || u.Hostname() == "localhost" {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !a.IsLoopback()
+}
+
+// UpstreamOf is where a proxy on the same machine reaches what listens on
+// address: a wildcard is any address, so the loopback one as well.
+func UpstreamOf(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "http://" + address
+	}
+	if a, err := netip.ParseAddr(host); host == "" || err == nil && a.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Tag is the script tag as HTML, for the parts and for whoever recommends it.
+func (in Installation) Tag() string {
+	return fmt.Sprintf(`<script async src="%s/s.js" data-site="%s" data-cfasync="false" nowprocket data-no-optimize="1" data-no-defer="1"></script>`, in.Address(), in.Domain)
+}
