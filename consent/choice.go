@@ -15,14 +15,16 @@ import (
 // choice. It proves nothing: the server believes only tokens. The same
 // fixtures (testdata/choice.json) are read by the Go and TypeScript tests.
 //
-//	1:<notice version>:<granted purposes>:<granted services>:<unix seconds>
+//	1:<notice version>:<granted purposes>:<granted services>:<unix seconds>[:<signals>]
 //
 // Lists are joined by "+"; the version is percent-encoded as JavaScript's
-// encodeURIComponent does. Essential is not listed.
+// encodeURIComponent does. Essential is not listed. The last field is there
+// where the decision turns on a signal of Google's Consent Mode.
 type Remembered struct {
 	Notice   string    `json:"notice"`
 	Purposes []string  `json:"purposes"`
 	Services []string  `json:"services"`
+	Signals  []string  `json:"signals"` // nil for none
 	Time     time.Time `json:"-"`
 }
 
@@ -31,11 +33,15 @@ const ChoiceCookie = "sl_choice"
 
 // String encodes r as a cookie value.
 func (r Remembered) String() string {
-	return strings.Join([]string{
+	fields := []string{
 		"1", encodeURIComponent(r.Notice),
 		strings.Join(r.Purposes, "+"), strings.Join(r.Services, "+"),
 		strconv.FormatInt(r.Time.Unix(), 10),
-	}, ":")
+	}
+	if len(r.Signals) > 0 {
+		fields = append(fields, strings.Join(r.Signals, "+"))
+	}
+	return strings.Join(fields, ":")
 }
 
 // choiceTime is how a time is written: one spelling for one moment.
@@ -46,7 +52,7 @@ var errChoiceCookie = errors.New("not a choice cookie of version 1")
 // ParseRemembered reads a cookie value.
 func ParseRemembered(s string) (Remembered, error) {
 	f := strings.Split(s, ":")
-	if len(f) != 5 || f[0] != "1" {
+	if len(f) != 5 && (len(f) != 6 || f[5] == "") || f[0] != "1" {
 		return Remembered{}, errChoiceCookie
 	}
 	notice, err := url.PathUnescape(f[1])
@@ -60,7 +66,13 @@ func ParseRemembered(s string) (Remembered, error) {
 	if err != nil {
 		return Remembered{}, errChoiceCookie
 	}
-	return Remembered{Notice: notice, Purposes: splitList(f[2]), Services: splitList(f[3]), Time: time.Unix(seconds, 0).UTC()}, nil
+	r := Remembered{Notice: notice, Purposes: splitList(f[2]), Services: splitList(f[3]), Time: time.Unix(seconds, 0).UTC()}
+	if len(f) == 6 {
+		if r.Signals = splitList(f[5]); len(r.Signals) == 0 { // "+"
+			return Remembered{}, errChoiceCookie
+		}
+	}
+	return r, nil
 }
 
 func splitList(s string) []string {

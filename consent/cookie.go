@@ -102,9 +102,7 @@ func (s *Site) proofPath() string {
 // longer covers.
 func (j *jar) decided(g *Grant) {
 	r := &g.Receipt
-	j.keep(ChoiceCookie, Remembered{
-		Notice: r.Notice, Purposes: r.GrantedPurposes(), Services: r.GrantedServices(), Time: r.Time,
-	}.String(), "/", false, r.Expires)
+	j.keep(ChoiceCookie, j.site.remembered(r).String(), "/", false, r.Expires)
 	var gone []string
 	if g.Signed != "" {
 		j.keep(ProofCookie, g.Signed, j.site.proofPath(), true, r.Expires)
@@ -119,6 +117,13 @@ func (j *jar) decided(g *Grant) {
 		j.keep(VisitorCookie, value, "/", false, until)
 	}
 	j.expire(append(gone, j.uncovered(r)...))
+}
+
+// remembered is what the browser keeps of a decision.
+func (s *Site) remembered(r *Receipt) Remembered {
+	return Remembered{
+		Notice: r.Notice, Purposes: r.GrantedPurposes(), Services: r.GrantedServices(), Signals: s.signals(r), Time: r.Time,
+	}
 }
 
 // uncovered lists the cookies of this request that belong to something which

@@ -21,6 +21,9 @@ type Choice struct {
 	Language string          `json:"lang"`
 	Shown    string          `json:"shown"` // as served with the banner
 	Token    string          `json:"token"`
+	// Outside says that the page had loaded a tag of Google's without asking
+	// before this decision: a warning to the operator, and no part of a receipt.
+	Outside bool `json:"outside"`
 }
 
 // Circumstances are what a decision depends on beside the visitor's words.

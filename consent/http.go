@@ -73,6 +73,7 @@ const (
 // decided is the answer to a decision.
 type decided struct {
 	Token     string          `json:"token"`
+	Choice    string          `json:"choice"` // sl_choice, for a browser that is given no cookies
 	ConsentID string          `json:"consent_id"`
 	Receipt   json.RawMessage `json:"receipt"`
 	Expires   time.Time       `json:"expires"`
@@ -102,7 +103,8 @@ func (h *Handler) PostDecision(c echo.Context) error {
 		return err
 	}
 	return c.JSON(http.StatusCreated, decided{
-		Token: g.Signed, ConsentID: idText(g.Receipt.ConsentID), Receipt: receipt, Expires: g.Receipt.Expires,
+		Token: g.Signed, Choice: policy.Site.remembered(&g.Receipt).String(),
+		ConsentID: idText(g.Receipt.ConsentID), Receipt: receipt, Expires: g.Receipt.Expires,
 	})
 }
 
@@ -116,6 +118,9 @@ func (h *Handler) decide(c echo.Context, policy *Policy, in Choice, raw string) 
 	g, err := h.Ledger.Decide(r.Context(), policy, in, raw, GPC(r.Header), country)
 	if err != nil {
 		return Grant{}, err
+	}
+	if in.Outside {
+		h.Counter.Count(NewCount(policy.Site.Domain, CountOutside, "google", h.Ledger.Now()))
 	}
 	jar := policy.Site.newJar(r, h.Ledger.Now())
 	jar.decided(&g)

@@ -22,6 +22,7 @@ type Consents struct {
 	Purposes                  []Line
 	Refused                   []Line // events, by reason
 	Accepted                  string // events
+	Outside                   string // decisions on pages with a tag outside the gate; "" for none
 	Failed                    bool
 }
 
@@ -55,6 +56,12 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 			return cmp.Or(methodNames[consent.Method(key)], sentence(key))
 		}),
 		Refused: cells(counts[consent.CountRefusal], func(key string) string { return cmp.Or(reasonNames[key], sentence(key)) }),
+	}
+	if n := counts.Total(consent.CountOutside); n > 0 {
+		out.Outside = "fewer than 10"
+		if n >= SmallCell {
+			out.Outside = thousands(float64(n))
+		}
 	}
 	if rate, ok := counts.DecisionRate(); ok {
 		out.Rate = share(rate)

@@ -32,7 +32,9 @@ func (m *machine) routes() (http.Handler, error) {
 		for _, name := range static.Chunks() {
 			both(g, "/"+name, getChunk)
 		}
+		both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
 		both(g, "/b", m.consents.GetBanner)
+		both(g, "/m", m.consents.GetMarked)
 		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
 		g.POST("/api/event", m.collector.PostPlausible)

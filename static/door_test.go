@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +18,8 @@ import (
 	"sluice/static/browsertest"
 )
 
-// strict is the policy that csp.html is served with.
-const strict = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; " +
+// strict is the policy that csp.html and gate.html are served with.
+const strict = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; frame-src 'self'; img-src 'self'; " +
 	"require-trusted-types-for 'script'; trusted-types sluice; report-uri /csp"
 
 // A hit is a request that the fake site received.
@@ -43,7 +44,9 @@ type door struct {
 	// stripCookies is a CDN that keeps Set-Cookie to itself.
 	stripCookies bool
 	// dropped is said of every event.
-	dropped   string
+	dropped string
+	// signals are what an accepted choice turns on for Google's tags.
+	signals   string
 	decisions int
 }
 
@@ -63,13 +66,16 @@ func newDoor(t *testing.T) *door {
 		chunk, _ := static.File(name)
 		mux.Handle("GET /_s/"+name, chunk)
 	}
+	mux.Handle("GET /_s/g.js", static.Defaults())
+	mux.HandleFunc("GET /_s/m", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/facts.json") })
 	mux.HandleFunc("GET /_s/b", d.serveBanner)
 	mux.HandleFunc("POST /_s/d", d.postDecision)
 	mux.HandleFunc("POST /_s/e", d.postEvents)
 	mux.HandleFunc("POST /csp", func(http.ResponseWriter, *http.Request) {})
 	pages := http.FileServer(http.Dir("testdata"))
+	mux.Handle("GET /deep/er/", http.StripPrefix("/deep/er", pages))
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/csp.html" {
+		if r.URL.Path == "/csp.html" || r.URL.Path == "/gate.html" {
 			w.Header().Set("Content-Security-Policy", strict)
 		}
 		pages.ServeHTTP(w, r)
@@ -140,10 +146,11 @@ func (d *door) postDecision(w http.ResponseWriter, r *http.Request) {
 		token = "token-" + granted(body["purposes"])
 	}
 	if !strip {
-		http.SetCookie(w, &http.Cookie{
-			Name: "sl_choice", Path: "/", MaxAge: 3600, SameSite: http.SameSiteLaxMode,
-			Value: "1:2025-07:" + granted(body["purposes"]) + ":" + granted(body["services"]) + ":1763934343",
-		})
+		choice := "1:2025-07:" + granted(body["purposes"]) + ":" + granted(body["services"]) + ":" + strconv.Itoa(1763934342+n)
+		if d.signals != "" && token != "" {
+			choice += ":" + d.signals
+		}
+		http.SetCookie(w, &http.Cookie{Name: "sl_choice", Path: "/", MaxAge: 3600, SameSite: http.SameSiteLaxMode, Value: choice})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)

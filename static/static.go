@@ -31,6 +31,7 @@ const (
 	scriptName      = "s.js"
 	bannerName      = "b.js"
 	preferencesName = "p.js"
+	defaultsName    = "g.js"
 )
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
@@ -41,6 +42,12 @@ const hashLength = 8
 // Script returns the embedded script, s.js.
 var Script = sync.OnceValue(func() Asset {
 	return newAsset(scriptName, read(scriptName), "no-cache")
+})
+
+// Defaults returns g.js, which tells Google's tags, before they run, that
+// nothing is granted.
+var Defaults = sync.OnceValue(func() Asset {
+	return newAsset(defaultsName, read(defaultsName), "no-cache")
 })
 
 // File returns the content of a hashed name such as "dashboard.01234567.js",
@@ -70,8 +77,8 @@ func HashedName(name string, content []byte) string {
 }
 
 // Chunks lists the hashed names of what the script and the banner load later,
-// for doors beside theirs: every script of dist but these two, the
-// preferences and the dashboards'.
+// for doors beside theirs: every script of dist but those with doors of their
+// own and the dashboards'.
 func Chunks() []string {
 	var out []string
 	for name := range files() {
@@ -93,7 +100,7 @@ var files = sync.OnceValue(func() map[string]func() Asset {
 	m := map[string]func() Asset{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == scriptName || name == bannerName || name == preferencesName {
+		if name == scriptName || name == bannerName || name == preferencesName || name == defaultsName {
 			continue // these have doors of their own
 		}
 		m[Path(name)] = sync.OnceValue(func() Asset {

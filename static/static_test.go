@@ -230,7 +230,7 @@ func TestFile(t *testing.T) {
 		name := entry.Name()
 		path := Path(name)
 		asset, ok := File(path)
-		if doors := name == scriptName || name == bannerName || name == preferencesName; ok == doors {
+		if doors := name == scriptName || name == bannerName || name == preferencesName || name == defaultsName; ok == doors {
 			t.Errorf("File(%q): %v; the script and the banner's parts have doors of their own, the others have not", path, ok)
 		}
 		if ok && (asset.CacheControl != "public, max-age=31536000, immutable" || asset.Name != path) {

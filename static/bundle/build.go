@@ -38,7 +38,9 @@ type bundle struct {
 // and calls it __chunks.name ("marked.js" is __chunks.marked), which becomes the
 // name under which the doors serve exactly these bytes.
 var bundles = []bundle{
-	{entry: "marked/marked.ts", name: "marked.js"},
+	{entry: "marked/marked.ts", name: "marked.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "clear/clear.ts", name: "clear.js"},
+	{entry: "defaults.ts", name: "g.js"},
 	{entry: "sluice.ts", name: "s.js"},
 	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "preferences/preferences.ts", name: "p.js", plugins: []api.Plugin{styleAsText}},
@@ -88,7 +90,7 @@ func build() (map[string][]byte, error) {
 	return files, nil
 }
 
-// styleAsText gives the banner its style as minified text, for a constructed
+// styleAsText gives a bundle its style as minified text, for a constructed
 // style sheet: a strict style-src allows no other that a script brings along.
 var styleAsText = api.Plugin{
 	Name: "style-as-text",

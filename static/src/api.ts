@@ -28,7 +28,6 @@ export interface Inner {
   post(path: string, body: object): Promise<Response>;
   sync(): void;
   forget(): void;
-  expireCookie(name: string): void;
   /** Loads what lies beside the script: a chunk, by its hashed name. */
   load(name: string, loaded: () => void): void;
   /** Choice and token, where cookies do not arrive. */
@@ -39,15 +38,24 @@ export interface Inner {
   kit?: Kit;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
+  /** Set by the chunk that takes away what services left in the browser. */
+  clear?: (declared: string[]) => void;
+  /** Set where a tag of Google's ran that nobody marked; goes with the decision. */
+  outside?: boolean;
   /** Set by a chunk of the script, and started at once, before any other script runs. */
   chunk?: (core: Core) => void;
 }
 
 /** What the script lends to its own chunks, and to no script of the page. */
 export interface Core {
+  /** Address of the doors, with its last slash. */
+  base: string;
+  site: string;
+  lang: string;
   current(): Choice | null;
   listen: typeof listen;
   trusted: Policy;
+  inner: Inner;
 }
 
 declare global {

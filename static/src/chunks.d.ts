@@ -4,4 +4,5 @@
  */
 declare const __chunks: {
   readonly marked: string;
+  readonly clear: string;
 };

@@ -3,8 +3,8 @@ export const readCookie = (name: string): string =>
   ('; ' + document.cookie).split('; ' + name + '=')[1]?.split(';')[0] ?? '';
 
 /** Sets a cookie for a domain and its subdomains, or with '' for this host alone. */
-export function setCookie(pair: string, domain: string): void {
-  document.cookie = pair + ';path=/;samesite=lax' + (domain && ';domain=' + domain) + (location.protocol > 'http:' ? ';secure' : '');
+export function setCookie(pair: string, domain: string, path = '/'): void {
+  document.cookie = pair + `;path=${path};samesite=lax` + (domain && ';domain=' + domain) + (location.protocol > 'http:' ? ';secure' : '');
 }
 
 /** Expires a cookie for this host and each of its parents: a script cannot see which of them it was set for. */

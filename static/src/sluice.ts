@@ -5,12 +5,11 @@
  */
 import type { Inner, Sluice } from './api';
 import type { Choice } from './consent/choice';
-import { expireCookie } from './cookies';
 import { post } from './door';
 import { current, forget, memory, sync } from './gate';
 import { listen } from './listen';
 import { load, trusted } from './loader';
-import { lang, site } from './tag';
+import { base, lang, site } from './tag';
 import { startTracker } from './tracker/tracker';
 
 function ask(open?: boolean): void {
@@ -19,15 +18,15 @@ function ask(open?: boolean): void {
   load(`b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
 }
 
-const inner: Inner = Object.assign(memory, { ask, post, sync, forget, expireCookie, load });
+const inner: Inner = Object.assign(memory, { ask, post, sync, forget, load });
 
 /** Loads a chunk and starts it. */
-const use = (name: string) => load(name, () => inner.chunk!({ current, listen, trusted }));
+const use = (name: string) => load(name, () => inner.chunk!({ base, site, lang, current, listen, trusted, inner }));
 
-const MARKED = '[data-purpose],[data-service]';
+const MARKED = '[data-purpose],[data-service],[src*=tagmanager],[src$="/g.js"]';
 const watcher = new MutationObserver(look);
 
-/** Looks for what the page marked, in what was added to it: the rest is the business of a chunk. */
+/** Looks for what the page marked, and for Google's tags, in what was added to it: the rest is the business of a chunk. */
 function look(added: { addedNodes: Iterable<Node> }[]): void {
   for (const { addedNodes } of added)
     for (const node of addedNodes as Iterable<Element>)

@@ -14,7 +14,7 @@ export type Outcome = 'saved' | 'stale' | 'failed';
 export async function decide(sluice: Sluice, data: FirstData, selection: Selection, method: Method): Promise<Outcome> {
   const inner = sluice._;
   const { notice, lang, shown } = data;
-  const body: Omit<Decision, 'site'> = { ...selection, method, notice: notice.version, lang, shown };
+  const body: Omit<Decision, 'site'> = { ...selection, method, notice: notice.version, lang, shown, outside: inner.outside };
   if (inner.kept?.token) body.token = inner.kept.token; // forget drops it
   if (sluice.consent && !covers(selection, sluice.consent)) inner.forget();
   clear(data, selection, inner);
@@ -58,14 +58,15 @@ function remember(sluice: Sluice, { notice, days }: FirstData, selection: Select
   inner.sync();
 }
 
-/** Expires the cookies of what is not granted, as far as a script can see them; a name may end in `*`. */
-function clear({ purposes }: FirstData, { services }: Selection, { expireCookie }: Inner): void {
-  const names = document.cookie.split('; ').map((pair) => pair.split('=')[0]!);
-  for (const service of purposes.flatMap((p) => p.services ?? [])) {
-    if (services[service.name] !== false) continue;
-    for (const cookie of service.clear ?? []) {
-      const [stem, more] = cookie.split('*');
-      for (const name of names) if (more === undefined ? name === stem : name.startsWith(stem!)) expireCookie(name);
-    }
+/** Takes away what the services that are refused may have left in the browser, where it holds anything. */
+function clear({ purposes }: FirstData, { services }: Selection, inner: Inner): void {
+  const refused = purposes.flatMap((p) => p.services ?? []).filter((s) => services[s.name] === false);
+  const declared = refused.flatMap((s) => s.clear ?? []);
+  let stored = document.cookie;
+  try {
+    stored += localStorage.length || sessionStorage.length || '';
+  } catch {
+    // storage is off
   }
+  if (stored && declared.length) inner.load(__chunks.clear, () => inner.clear!(declared));
 }

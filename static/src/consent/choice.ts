@@ -10,32 +10,36 @@ export interface Choice {
   readonly time: number;
   /** What was granted has partly changed since, and no longer counts: there is something to ask. */
   readonly pending?: boolean;
+  /** Signals of Google's Consent Mode that were granted, on a site that declares a tag of Google's. */
+  readonly signals?: readonly string[];
 }
 
 /**
- * Reads `1:<notice>:<purposes>:<services>:<unix seconds>`: the notice is
- * percent-encoded, names are joined by `+`. `1?` says that something is
- * to be asked again. Anything else is null, which means: not asked yet. The Go side reads the same fixtures, consent/testdata/choice.json.
+ * Reads `1:<notice>:<purposes>:<services>:<unix seconds>[:<signals>]`: the
+ * notice is percent-encoded, names are joined by `+`. `1?` says that something
+ * is to be asked again. Anything else is null, which means: not asked yet. The
+ * Go side reads the same fixtures, consent/testdata/choice.json.
  */
 export function parseChoice(cookie: string): Choice | null {
   try {
-    const [, pending, notice, purposes, services, time] = LAYOUT.exec(cookie) as unknown as string[] & { length: 6 };
+    const [, pending, notice, purposes, services, time, signals] = LAYOUT.exec(cookie) as unknown as string[] & { length: 7 };
     return {
       notice: decodeURIComponent(notice!),
       purposes: names(purposes!),
       services: names(services!),
       time: +time!,
       ...(pending && { pending: true }),
+      ...(signals && { signals: names(signals) }),
     };
   } catch {
     return null; // another layout, or a broken percent-escape
   }
 }
 
-const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})$/;
+const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+))?$/;
 
 /** Writes what parseChoice reads. */
-export const formatChoice = ({ notice, purposes, services, time }: Choice): string =>
-  ['1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time].join(':');
+export const formatChoice = ({ notice, purposes, services, time, signals = [] }: Choice): string =>
+  ['1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time, signals.join('+')].join(':').replace(/:$/, '');
 
 const names = (joined: string): string[] => joined.split('+').filter(Boolean);

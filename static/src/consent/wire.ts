@@ -15,6 +15,8 @@ export interface Decision {
   shown: string;
   /** Only where the browser is not given cookies. */
   token?: string;
+  /** A tag of Google's had run that nobody marked. */
+  outside?: boolean | undefined;
 }
 
 /** The part of a 201 that the script uses. */

@@ -2,49 +2,75 @@
  * What the page marked, loaded where there is any:
  * `<script type="text/plain" data-service="…">`, and iframes, images and links
  * with `data-src`. Each takes effect once its purpose and its service are
- * granted, in document order; a script also waits for the script before it.
+ * granted, in document order, also where it is inserted later; and a frame, an
+ * image or a link stops when the grant ends.
  */
 import type { Core } from '../api';
+import { readFacts } from './facts';
+import { createFrames } from './frames';
+import { createGoogle } from './google';
+import { createRunner } from './runner';
 
-function start({ current, listen, trusted }: Core): void {
+/** What is looked at: marked elements, and Google's tag, marked or not. */
+const SEEN = '[data-purpose],[data-service],script[src*=googletagmanager]';
+
+function start(core: Core): void {
+  const { current, listen } = core;
+  const facts = readFacts(core);
+  const google = createGoogle(core);
+  const frames = createFrames(core, facts);
+  const runner = createRunner(core);
+
+  /** Whether a marked element may take effect. The essential asks nobody. */
+  function granted({ purpose, service }: DOMStringMap): boolean {
+    const choice = current();
+    if (purpose === 'essential') return true;
+    return (!purpose || !!choice?.purposes.includes(purpose)) && (!service || !!choice?.services.includes(service));
+  }
+
   /** One run at a time, so that a later one does not overtake a script that is still loading. */
   let last = Promise.resolve();
   const activate = () => (last = last.then(run));
 
+  let told = false;
   async function run(): Promise<void> {
-    for (const marked of document.querySelectorAll<HTMLScriptElement>('[data-purpose],[data-service]')) {
-      const { purpose, service, src } = marked.dataset;
-      const choice = current();
-      if (purpose && purpose !== 'essential' && !choice?.purposes.includes(purpose)) continue;
-      if (service && !choice?.services.includes(service)) continue;
-      if (marked.type === 'text/plain') {
-        await insert(marked, src);
-      } else if (src) {
-        delete marked.dataset.src;
-        marked.setAttribute('href' in marked ? 'href' : 'src', src);
-      }
+    google.update(); // before a tag of Google's runs, and before its cookies are taken away
+    google.warn();
+    const waiting = new Set<string>();
+    for (const marked of document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]')) {
+      const { purpose, service } = marked.dataset;
+      const open = granted(marked.dataset);
+      if (!open) waiting.add(service || purpose!);
+      if (marked instanceof HTMLScriptElement) {
+        if (open) await runner.run(marked);
+      } else if (open) frames.load(marked);
+      else frames.block(marked);
     }
+    await runner.finish();
+    if (!told && waiting.size) console.info('sluice: blocked until the visitor agrees:', [...waiting].join(', '));
+    told = true;
   }
 
-  /** A script runs only when it is inserted, so a copy takes its place. Resolves once it has run, or failed. */
-  function insert(marked: HTMLScriptElement, src: string | undefined): Promise<unknown> {
-    const script = marked.cloneNode() as HTMLScriptElement; // not its text, which has to pass the policy
-    script.removeAttribute('type');
-    delete script.dataset.src;
-    return new Promise<unknown>((done) => {
-      if (src) {
-        script.onload = script.onerror = done;
-        script.src = trusted.createScriptURL(src);
-      } else {
-        script.text = trusted.createScript(marked.text);
-        done(0);
-      }
-      marked.replaceWith(script);
-    });
+  /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. */
+  async function stop(): Promise<void> {
+    const choice = current();
+    const lost = [...runner.services].filter((name) => choice && !choice.services.includes(name));
+    if (!lost.length) return;
+    const { services } = await facts();
+    if (lost.some((name) => services[name]?.reload)) location.reload();
   }
 
   activate();
-  listen('sluice:change DOMContentLoaded', activate);
+  listen('DOMContentLoaded', activate);
+  listen('sluice:change', () => {
+    google.update(); // at once, whatever is still loading
+    activate();
+    stop();
+  });
+  new MutationObserver((changes) => {
+    const added = changes.flatMap(({ addedNodes }) => [...addedNodes] as Element[]);
+    if (frames.mend() || added.some((node) => node.matches?.(SEEN) || node.querySelector?.(SEEN))) activate();
+  }).observe(document, { childList: true, subtree: true });
 }
 
 window.sluice!._.chunk = start;

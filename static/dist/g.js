@@ -1,0 +1,1 @@
+(()=>{var n=window,t=n.dataLayer=n.dataLayer||[],a="denied";n.gtag=function(){t.push(arguments)};n.gtag("consent","default",{ad_storage:a,ad_user_data:a,ad_personalization:a,analytics_storage:a,functionality_storage:a,personalization_storage:a,security_storage:"granted"});})();

@@ -1,0 +1,116 @@
+import type { Core } from '../api';
+import css from './frames.css';
+import type { Facts } from './facts';
+
+/** Iframes, images and links that wait for a grant. */
+export interface Frames {
+  /** Lets an element load what it names. */
+  load(element: HTMLElement): void;
+  /** Keeps an element from loading, or takes back what it loaded; a frame says so in its place. */
+  block(element: HTMLElement): void;
+  /** Whether a placeholder has lost its place, or its frame. */
+  mend(): boolean;
+}
+
+export function createFrames({ current, inner, lang }: Core, facts: () => Promise<Facts>): Frames {
+  /** Where an element that was let load keeps its address. */
+  const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
+  const once = new WeakSet<HTMLElement>();
+  const places = new Map<HTMLElement, HTMLElement>();
+
+  function load(element: HTMLElement): void {
+    places.get(element)?.remove();
+    if (places.delete(element)) element.style.removeProperty('display');
+    const { src, srcset } = element.dataset;
+    if (srcset) element.setAttribute('srcset', srcset);
+    if (!src) return;
+    const attribute = 'href' in element ? 'href' : 'src';
+    loaded.set(element, attribute);
+    delete element.dataset.src;
+    element.setAttribute(attribute, src);
+  }
+
+  function block(element: HTMLElement): void {
+    if (once.has(element)) return load(element);
+    const attribute = loaded.get(element);
+    if (attribute) {
+      loaded.delete(element);
+      element.dataset.src = element.getAttribute(attribute)!;
+      // Leaves no step in the history; an attribute that is taken away alone would unload nothing.
+      if (element instanceof HTMLIFrameElement) element.contentWindow?.location.replace('about:blank');
+      element.removeAttribute(attribute);
+      element.removeAttribute('srcset');
+    }
+    if (element instanceof HTMLIFrameElement && element.dataset.src) show(element);
+  }
+
+  /** Puts a placeholder before a frame, of its size; or puts it back there. */
+  async function show(frame: HTMLIFrameElement): Promise<void> {
+    let place = places.get(frame);
+    if (!place) {
+      const { width, height } = frame.getBoundingClientRect();
+      places.set(frame, (place = document.createElement('sluice-frame')));
+      const root = place.attachShadow({ mode: 'open' });
+      const sheet = new CSSStyleSheet();
+      sheet.replaceSync(`${css}:host{max-inline-size:${width || 300}px!important;min-block-size:${height || 150}px!important}`);
+      root.adoptedStyleSheets = [sheet];
+      try {
+        root.append(words(frame, await facts()));
+      } catch (problem) {
+        console.error(problem);
+      }
+      if (places.get(frame) !== place) return; // granted meanwhile
+    }
+    frame.style.setProperty('display', 'none', 'important');
+    if (frame.previousSibling !== place) frame.before(place);
+  }
+
+  function words(frame: HTMLIFrameElement, { texts, services, purposes, dir, lang }: Facts): HTMLElement {
+    const { service, purpose } = frame.dataset;
+    const declared = services[service!];
+    const name = declared?.title ?? purposes[purpose!] ?? service ?? purpose!;
+    const box = document.createElement('section');
+    Object.assign(box, { lang, dir });
+    box.setAttribute('aria-label', frame.title || name);
+    const text = document.createElement('p');
+    text.append(texts.blocked.replace('{name}', name));
+    if (declared) text.append(' ', texts.receives.replace('{provider}', declared.provider));
+    const button = (label: string, onclick: () => unknown) => Object.assign(document.createElement('button'), { textContent: label, onclick });
+    const here = () => {
+      once.add(frame);
+      load(frame);
+      frame.focus();
+    };
+    box.append(text, button(texts.once, here), button(texts.always, () => always(frame.dataset)));
+    return box;
+  }
+
+  /** Decides for one service, or for the purpose of a frame that names none: what else was decided stays. */
+  async function always({ service, purpose }: DOMStringMap): Promise<void> {
+    const { services, purposes, notice } = await facts();
+    const choice = current();
+    const on = (name: string) =>
+      name === service || (!service && services[name]!.purpose === purpose) || !!choice?.services.includes(name);
+    const named = Object.keys(services);
+    const wants = (name: string) =>
+      name === purpose || !!choice?.purposes.includes(name) || named.some((s) => on(s) && services[s]!.purpose === name);
+    const map = (names: string[], yes: (name: string) => boolean) => Object.fromEntries(names.map((name) => [name, yes(name)]));
+    const body = { purposes: map(Object.keys(purposes), wants), services: map(named, on), method: 'custom', notice, lang };
+    const answer = await inner.post('d', body).catch(() => undefined);
+    inner.sync();
+    if (answer?.status !== 201 || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) inner.ask(true);
+  }
+
+  function mend(): boolean {
+    let lost = false;
+    for (const [frame, place] of places) {
+      if (!frame.isConnected) {
+        place.remove();
+        places.delete(frame);
+      } else if (place.shadowRoot!.firstChild && !place.isConnected) lost = true;
+    }
+    return lost;
+  }
+
+  return { load, block, mend };
+}
