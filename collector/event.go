@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"sluice/consent"
@@ -47,7 +48,10 @@ type Event struct {
 
 	IPHash     string // keyed, of the day; hex
 	GAClientID string // number.number; "" where no Google service is granted
-	NoForward  bool   // stored, but sent to nobody: the request carried a signal that its token was not given under
+	// GASessions are the sessions that gtag's own cookies named, each as
+	// MEASUREMENT_ID=number, apart by spaces; read with GoogleSession.
+	GASessions string
+	NoForward  bool // stored, but sent to nobody: the request carried a signal that its token was not given under
 
 	Notice string        // version of the notice the token was given under
 	Token  consent.Token // what the event rests on; checked again before every send
@@ -59,8 +63,9 @@ type Prop struct {
 	Value any
 }
 
-// eventVersion opens the spool encoding of an event.
-const eventVersion = 1
+// eventVersion opens the spool encoding of an event. Version 1 ends its strings
+// before GASessions; it is still read.
+const eventVersion = 2
 
 // Value kinds of a property.
 const (
@@ -78,12 +83,12 @@ const (
 
 // stringFields lists an event's strings in the order of the encoding. New ones
 // go to the end, with a new eventVersion.
-func (e *Event) stringFields() [32]*string {
+func (e *Event) stringFields() [33]*string {
 	return [...]*string{
 		&e.ID, &e.Site, &e.Name, &e.Visitor, &e.Session, &e.Hostname, &e.Path, &e.Query, &e.Title, &e.Referrer,
 		&e.Source, &e.Channel, &e.UTMSource, &e.UTMMedium, &e.UTMCampaign, &e.UTMTerm, &e.UTMContent,
 		&e.Country, &e.Region, &e.City, &e.Browser, &e.BrowserVersion, &e.OS, &e.OSVersion, &e.Device, &e.Language,
-		&e.Revenue, &e.Currency, &e.Items, &e.IPHash, &e.GAClientID, &e.Notice,
+		&e.Revenue, &e.Currency, &e.Items, &e.IPHash, &e.GAClientID, &e.Notice, &e.GASessions,
 	}
 }
 
@@ -141,9 +146,12 @@ func appendString(dst []byte, s string) []byte {
 // fixedEvent is the length of the part before the strings.
 const fixedEvent = 1 + 1 + 8 + 8 + 2 + 2 + 4 + 16 + 16 + 4 + 2 + 4 + 4
 
+// eventStrings is how many strings a version has.
+var eventStrings = map[byte]int{1: 32, 2: 33}
+
 // ErrEventEncoding is a spool record that is not an event of a version known
 // here.
-var ErrEventEncoding = errors.New("not an event record of version 1")
+var ErrEventEncoding = errors.New("not an event record of version 1 or 2")
 
 // DecodeEventHead reads the site and what has no string: enough to tell
 // whether a reader wants the rest, at a tenth of the price.
@@ -179,7 +187,8 @@ func DecodeEvent(b []byte) (Event, error) {
 	}
 	// One copy holds every string of the event.
 	d := decoder{rest: string(b[fixedEvent:])}
-	for _, s := range e.stringFields() {
+	fields := e.stringFields()
+	for _, s := range fields[:eventStrings[b[0]]] {
 		*s = d.text()
 	}
 	n := d.uvarint()
@@ -194,7 +203,7 @@ func DecodeEvent(b []byte) (Event, error) {
 
 // decodeFixed reads the part before the strings.
 func decodeFixed(b []byte) (Event, error) {
-	if len(b) < fixedEvent || b[0] != eventVersion {
+	if len(b) < fixedEvent || eventStrings[b[0]] == 0 {
 		return Event{}, ErrEventEncoding
 	}
 	be := binary.BigEndian
@@ -261,4 +270,17 @@ func (d *decoder) prop() Prop {
 		d.failed = true
 	}
 	return p
+}
+
+// PageURL is the address of the event's page, with what is kept of its query.
+func (e *Event) PageURL(scheme string) string {
+	host := e.Hostname
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6
+	}
+	page := scheme + "://" + host + e.Path
+	if e.Query != "" {
+		page += "?" + e.Query
+	}
+	return page
 }

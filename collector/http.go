@@ -51,8 +51,11 @@ type SiteOptions struct {
 	ExcludeCountries []string // ISO 3166-1 alpha-2
 	ExcludeBots      bool
 	Accept           Accept
-	GoogleServices   []string // names of the services whose events go to Google Analytics
+	Google           []GoogleService
 }
+
+// GoogleService is a service whose events go to Google Analytics.
+type GoogleService struct{ Service, MeasurementID string }
 
 // Handler holds the doors of the collector. It is safe for concurrent use; Run
 // must run beside it.

@@ -220,8 +220,9 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 	e.Source, e.Channel = o.came.Source, o.came.Channel
 	u := o.came.UTM
 	e.UTMSource, e.UTMMedium, e.UTMCampaign, e.UTMTerm, e.UTMContent = u.Source, u.Medium, u.Campaign, u.Term, u.Content
-	if grantsGoogle(in.policy, in.site.GoogleServices, permit, in.cut) {
+	if ids := in.site.granted(in.policy, permit, in.cut); len(ids) > 0 {
 		e.GAClientID = googleClientID(in.h.clients, in.header, e.Site, who)
+		e.GASessions = googleSessions(in.header, ids)
 	}
 	return e
 }

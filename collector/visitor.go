@@ -185,17 +185,63 @@ func clientIDOf(ga string) (id string, ok bool) {
 	return id, found && depth && two && isPositive(a) && isPositive(b)
 }
 
+// googleSessions reads the sessions in which gtag.js has the visitor, from its
+// cookies _ga_<ID> of the given measurement IDs, in the form of
+// Event.GASessions.
+func googleSessions(h http.Header, ids []string) string {
+	var out []string
+	for _, id := range ids {
+		if session := sessionOf(cookie(h, googleCookie+"_"+strings.TrimPrefix(id, "G-"))); session != "" {
+			out = append(out, id+"="+session)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// GoogleSession returns the session of one measurement ID out of an event's
+// GASessions; "" where there is none.
+func GoogleSession(sessions, id string) string {
+	for pair := range strings.FieldsSeq(sessions) {
+		if key, session, _ := strings.Cut(pair, "="); key == id {
+			return session
+		}
+	}
+	return ""
+}
+
+// sessionOf reads the session id out of a _ga_<ID> cookie: the third field of
+// GS1.<depth>.<session>.…, or the part that begins with s of GS2.<depth>.<parts
+// apart by $>, whose order is not fixed and whose other letters are ignored.
+func sessionOf(ga string) string {
+	version, rest, _ := strings.Cut(ga, ".")
+	_, rest, _ = strings.Cut(rest, ".")
+	switch version {
+	case "GS1":
+		if id, _, _ := strings.Cut(rest, "."); isPositive(id) {
+			return id
+		}
+	case "GS2":
+		for part := range strings.SplitSeq(rest, "$") {
+			if id, ok := strings.CutPrefix(part, "s"); ok && isPositive(id) {
+				return id
+			}
+		}
+	}
+	return ""
+}
+
 func isPositive(s string) bool {
 	return s != "" && len(s) <= 20 && s[0] != '0' && isDigits(s)
 }
 
-// grantsGoogle reports whether the token covers one of the named services.
-func grantsGoogle(policy *consent.Policy, services []string, p Permit, cut *consent.Cut) bool {
-	for _, name := range services {
-		use, ok := policy.ServiceUse(name)
+// granted lists the measurement IDs of the services that the token covers.
+func (o *SiteOptions) granted(policy *consent.Policy, p Permit, cut *consent.Cut) []string {
+	var ids []string
+	for _, g := range o.Google {
+		use, ok := policy.ServiceUse(g.Service)
 		if ok && policy.Live(p.token, cut, use, p.at) == consent.Live {
-			return true
+			ids = append(ids, g.MeasurementID)
 		}
 	}
-	return false
+	return ids
 }

@@ -56,7 +56,9 @@ func siteOptions(s *config.Site) collector.SiteOptions {
 		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)
 	}
 	for _, d := range s.Destinations() {
-		o.GoogleServices = append(o.GoogleServices, d.Service)
+		if d.Preset == config.GoogleAnalytics {
+			o.Google = append(o.Google, collector.GoogleService{Service: d.Service, MeasurementID: d.MeasurementID})
+		}
 	}
 	return o
 }

@@ -112,21 +112,6 @@ func (m *machine) newDashboards() (*dashboards.Handler, error) {
 	})
 }
 
-// waiting is how much of the spool each forwarder of a site has before it.
-func (m *machine) waiting(site string) dashboards.Waiting {
-	behind := map[string]uint64{}
-	for _, c := range m.state.journal.spool.Stats().Consumers {
-		behind[c.Name] = c.Behind
-	}
-	out := dashboards.Waiting{}
-	for _, s := range m.sinks {
-		if s.site == site {
-			out[s.service] = behind[s.Name()]
-		}
-	}
-	return out
-}
-
 // getScript serves the script and counts it, by site and hour; no cookie is
 // read.
 func (m *machine) getScript(c echo.Context) error {

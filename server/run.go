@@ -19,7 +19,6 @@ import (
 
 	"sluice/collector"
 	"sluice/collector/enrich"
-	"sluice/collector/ga4"
 	"sluice/collector/spool"
 	"sluice/collector/store"
 	"sluice/consent"
@@ -86,12 +85,6 @@ type machine struct {
 	onOpen func(public, private net.Addr)
 
 	opened []func() error // what a failed assembly has to close, in order
-}
-
-// forwarder is the way of one site's events to one service.
-type forwarder struct {
-	*ga4.Sink
-	site, service string
 }
 
 // assemble builds the machine from the innermost part outwards. None of it
@@ -184,29 +177,6 @@ func (m *machine) openLedger() error {
 		Recorder: m.state.journal, Now: m.now,
 	}
 	return nil
-}
-
-// openSinks prepares one forwarder for each Google service of each site.
-func (m *machine) openSinks() error {
-	for i := range m.config.Sites {
-		site := &m.config.Sites[i]
-		policy, err := m.ledger.Sites.Lookup(site.Domain)
-		if err != nil {
-			return fmt.Errorf("site %s: %w", site.Domain, err)
-		}
-		for _, d := range site.Destinations() {
-			sink, err := ga4.New(ga4.Options{
-				Policy: policy, Service: d.Service, MeasurementID: d.MeasurementID,
-				APISecret: ga4.Secret(d.APISecret.Reveal()), Endpoint: d.Endpoint,
-				Gate: m.ledger.Index, Outcomes: outcomes{m.state.journal}, Logger: m.log, Now: m.now,
-			})
-			if err != nil {
-				return err
-			}
-			m.sinks = append(m.sinks, forwarder{sink, site.Domain, d.Service})
-		}
-	}
-	return m.recallForwards()
 }
 
 // accepts reports why the spool would refuse a record now; nil: it would not.

@@ -9,12 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"sluice/collector"
 	"sluice/collector/enrich"
-	"sluice/collector/ga4"
 	"sluice/collector/spool"
 	"sluice/collector/store"
 )
@@ -82,7 +80,7 @@ func (m *machine) registerConsumers() error {
 		}
 	}
 	for _, c := range sp.Stats().Consumers {
-		if strings.HasPrefix(c.Name, ga4.NamePrefix) && !slices.Contains(names, c.Name) {
+		if isForwarder(c.Name) && !slices.Contains(names, c.Name) {
 			m.log.Warn("a forwarder is no longer configured; what waited for it is dropped", "sink", c.Name, "events", c.Behind)
 			if err := sp.Forget(c.Name); err != nil {
 				return fmt.Errorf("forget forwarder: %w", err)
@@ -111,34 +109,6 @@ func (m *machine) takeBack(ctx context.Context, prepared <-chan struct{}) {
 		return
 	}
 	m.ended(ctx, store.TakeBackName, m.store.RunTakeBack(ctx, m.state.journal.spool, store.WriterName))
-}
-
-// forward is the consumer that brings a site's events to Google Analytics.
-func (m *machine) forward(ctx context.Context, f forwarder) {
-	m.ended(ctx, f.Name(), f.Run(ctx, m.state.journal.spool))
-}
-
-// recallForwards tells the forwarders what an earlier run has sent of a batch
-// that it did not finish: the outcomes behind the earliest of their cursors.
-func (m *machine) recallForwards() error {
-	s := m.state.journal.spool
-	from := uint64(math.MaxUint64)
-	for _, c := range s.Stats().Consumers {
-		if slices.ContainsFunc(m.sinks, func(f forwarder) bool { return f.Name() == c.Name }) {
-			from = min(from, c.Next)
-		}
-	}
-	if from == math.MaxUint64 {
-		return nil // none has run before
-	}
-	return s.Replay(from, func(r spool.Record) error {
-		for _, f := range m.sinks {
-			if err := f.Replay(r); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
 }
 
 // ended reports a consumer that could not run: its records stay in the spool,

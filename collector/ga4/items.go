@@ -40,7 +40,7 @@ func (b *builder) product(item map[string]any) map[string]any {
 	out := map[string]any{}
 	custom := 0
 	for _, key := range slices.Sorted(maps.Keys(item)) {
-		name, renamed := paramName(key)
+		name, renamed := paramName("", key)
 		value := b.scalar(item[key])
 		if judge.NumericParam(name) {
 			value = asNumber(value)

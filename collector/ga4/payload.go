@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,11 +14,12 @@ import (
 
 	"sluice/collector"
 	"sluice/collector/ga4/judge"
+	"sluice/consent"
 )
 
 // Mapping is the version of the mapping from events to payloads. It changes
 // whenever the same event would give other bytes.
-const Mapping = 1
+const Mapping = 2
 
 // Payload is the body of one request: events of one client under one consent,
 // from one country and device. It has no place for an address, for user_data,
@@ -31,7 +34,8 @@ type Payload struct {
 
 // Location is where the visitor is, as coarse as Google takes it.
 type Location struct {
-	CountryID string `json:"country_id"` // ISO 3166-1 alpha-2
+	CountryID string `json:"country_id"`          // ISO 3166-1 alpha-2
+	RegionID  string `json:"region_id,omitempty"` // ISO 3166-2, only where the site says so
 }
 
 // Device is what the browser is, without versions.
@@ -78,6 +82,17 @@ type Losses struct {
 	Dropped  int // params for which there was no room or no valid form
 }
 
+// byName are the losses by the words under which they are counted.
+func (l *Losses) byName() map[string]int {
+	out := map[string]int{}
+	for name, n := range map[string]int{"renamed": l.Renamed, "cut": l.Cut, "redacted": l.Redacted, "left out": l.Dropped} {
+		if n > 0 {
+			out[name] = n
+		}
+	}
+	return out
+}
+
 func (l *Losses) add(m Losses) {
 	l.Renamed += m.Renamed
 	l.Cut += m.Cut
@@ -96,30 +111,41 @@ func (p Payload) encode() ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// build maps events, all of one group, to a payload. scheme is the site's.
-func build(events []*collector.Event, scheme string, ads AdConsent) (Payload, Losses) {
+// build maps events, all of one group, to a payload.
+func build(events []*collector.Event, o Options, ads collector.AdConsent) (Payload, Losses) {
 	first := events[0]
-	p := Payload{ClientID: first.GAClientID, Consent: ads, UserLocation: location(first), Device: device(first)}
+	p := Payload{
+		ClientID: first.GAClientID, Consent: AdConsent{Signal(ads.UserData), Signal(ads.Personalization)},
+		UserLocation: location(first, o.Region), Device: device(first),
+	}
 	var losses Losses
 	for _, ev := range events {
-		b := builder{ev: ev, params: map[string]any{}}
+		b := builder{o: o, ev: ev, params: map[string]any{}}
 		if ev.SessionFirst {
 			if item, ok := b.campaign(); ok {
 				p.Events = append(p.Events, item)
 			}
 		}
-		p.Events = append(p.Events, b.item(scheme))
+		p.Events = append(p.Events, b.item())
 		losses.add(b.losses)
 	}
 	return p, losses
 }
 
-func location(ev *collector.Event) *Location {
-	if c := ev.Country; len(c) == 2 && isLetter(c[0]) && isLetter(c[1]) {
-		return &Location{CountryID: strings.ToUpper(c)}
+func location(ev *collector.Event, region bool) *Location {
+	c := strings.ToUpper(ev.Country)
+	if len(c) != 2 || !isLetter(c[0]) || !isLetter(c[1]) {
+		return nil
 	}
-	return nil
+	l := &Location{CountryID: c}
+	if region && regionForm.MatchString(ev.Region) && strings.HasPrefix(ev.Region, c+"-") {
+		l.RegionID = ev.Region
+	}
+	return l
 }
+
+// regionForm is ISO 3166-2.
+var regionForm = regexp.MustCompile(`^[A-Z]{2}-[A-Z0-9]{1,3}$`)
 
 // device leaves out versions and language: together they would tell browsers
 // apart.
@@ -133,6 +159,7 @@ func device(ev *collector.Event) *Device {
 
 // builder makes the payload's items of one event.
 type builder struct {
+	o      Options
 	ev     *collector.Event
 	params map[string]any
 	losses Losses
@@ -140,22 +167,68 @@ type builder struct {
 
 // item maps the event itself. Its params come in order of worth: the session,
 // the page, the money, then the properties by name until 25 are full.
-func (b *builder) item(scheme string) PayloadItem {
+func (b *builder) item() PayloadItem {
 	ev := b.ev
 	b.session(b.params, max(1, ev.EngagementMS))
-	b.text("page_location", b.pageLocation(scheme))
+	b.text("page_location", b.pageLocation())
 	b.text("page_referrer", ev.Referrer)
 	b.text("page_title", ev.Title)
 	b.revenue()
 	if items := b.items(); len(items) > 0 {
 		b.params["items"] = items
 	}
-	b.props()
 	name, renamed := eventName(ev.Name)
 	if renamed {
 		b.losses.Renamed++
 	}
+	if name == purchase {
+		b.transaction()
+	}
+	b.props()
+	b.standard()
 	return PayloadItem{Name: name, TimestampMicros: ev.Time.UnixMicro(), Params: b.params, source: ev}
+}
+
+// purchase is the one event that Google counts once however often it comes, by
+// its transaction.
+const (
+	purchase      = "purchase"
+	transactionID = "transaction_id"
+)
+
+// transaction gives a purchase its transaction before any property can take
+// the room: the site's own, else the event's id.
+func (b *builder) transaction() {
+	for _, p := range b.ev.Props {
+		if p.Key == transactionID {
+			if value := b.scalar(p.Value); value != nil {
+				b.params[transactionID] = value
+				return
+			}
+		}
+	}
+	b.text(transactionID, b.ev.ID)
+}
+
+// standard adds what Google's own events say beside the properties: where a
+// link leads out, that an error did not end the page.
+func (b *builder) standard() {
+	add := func(param, value string) {
+		if _, there := b.params[param]; !there && len(b.params) < judge.MaxParams {
+			b.text(param, value)
+		}
+	}
+	switch b.ev.Name {
+	case consent.EventOutboundLink:
+		add("outbound", "true")
+		if link, _ := b.params["link_url"].(string); link != "" {
+			if u, err := url.Parse(link); err == nil {
+				add("link_domain", u.Hostname())
+			}
+		}
+	case consent.EventError:
+		add("fatal", "false")
+	}
 }
 
 // campaign maps what brought a session here. Google learns a source only from
@@ -169,7 +242,7 @@ func (b *builder) campaign() (PayloadItem, bool) {
 		}
 		source, medium = strings.ToLower(ev.Source), mediumOf(ev.Channel)
 	}
-	c := builder{ev: ev, params: map[string]any{}}
+	c := builder{o: b.o, ev: ev, params: map[string]any{}}
 	c.session(c.params, 1)
 	c.text("campaign", ev.UTMCampaign)
 	c.text("source", source)
@@ -196,25 +269,21 @@ func mediumOf(channel string) string {
 // session gives the two params without which Google counts no session and no
 // engaged user.
 func (b *builder) session(params map[string]any, engagementMS uint32) {
-	start := b.ev.SessionStart
-	if start <= 0 {
-		start = b.ev.Time.Unix()
-	}
-	params["session_id"] = strconv.FormatInt(start, 10)
+	params["session_id"] = b.o.sessionID(b.ev)
 	params["engagement_time_msec"] = json.Number(strconv.FormatUint(uint64(engagementMS), 10))
 }
 
 // pageLocation is the page's address. A query that does not fit into Google's
 // 100 characters is left out whole: half a query is another page.
-func (b *builder) pageLocation(scheme string) string {
-	host := b.ev.Hostname
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // IPv6
+func (b *builder) pageLocation() string {
+	scheme := "http"
+	if b.o.Secure {
+		scheme = "https"
 	}
-	page := scheme + "://" + host + b.ev.Path
-	if whole := page + "?" + b.ev.Query; b.ev.Query != "" && utf8.RuneCountInString(whole) <= judge.MaxValue {
+	if whole := b.ev.PageURL(scheme); utf8.RuneCountInString(whole) <= judge.MaxValue {
 		return whole
 	}
+	page, _, _ := strings.Cut(b.ev.PageURL(scheme), "?")
 	return page
 }
 
@@ -230,7 +299,10 @@ func (b *builder) revenue() {
 func (b *builder) props() {
 	props := slices.SortedStableFunc(slices.Values(b.ev.Props), func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) })
 	for _, p := range props {
-		name, renamed := paramName(p.Key)
+		name, renamed := paramName(b.ev.Name, p.Key)
+		if p.Key == transactionID && b.params[transactionID] != nil {
+			continue // see transaction
+		}
 		value := b.scalar(p.Value)
 		if _, taken := b.params[name]; taken || value == nil || len(b.params) >= judge.MaxParams {
 			b.losses.Dropped++

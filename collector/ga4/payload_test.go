@@ -56,33 +56,45 @@ func judged(body []byte, mode judge.Mode) judge.Verdict {
 	}, mode)
 }
 
+// automatic is an event that the script measures by itself; its properties are
+// keys and values in turn.
+func automatic(name string, props ...any) *collector.Event {
+	return visit(func(ev *collector.Event) {
+		ev.Name = name
+		for i := 0; i < len(props); i += 2 {
+			ev.Props = append(ev.Props, collector.Prop{Key: props[i].(string), Value: props[i+1]})
+		}
+	})
+}
+
 // TestGoldens holds whole payloads. Each passes the strict judge without a
 // word.
 func TestGoldens(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
-		ads    AdConsent
+		ads    collector.AdConsent
 		events []*collector.Event
 		losses Losses
+		region bool
 	}{
-		{"pageview", AdConsent{}, []*collector.Event{visit()}, Losses{}},
-		{"bare", AdConsent{}, []*collector.Event{{Time: noon, Name: "pageview", Hostname: "example.com", Path: "/", GAClientID: "1.2"}}, Losses{}},
-		{"first_of_session_utm", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
+		{"pageview", collector.AdConsent{}, []*collector.Event{visit()}, Losses{}, false},
+		{"bare", collector.AdConsent{}, []*collector.Event{{Time: noon, Name: "pageview", Hostname: "example.com", Path: "/", GAClientID: "1.2"}}, Losses{}, false},
+		{"first_of_session_utm", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
 			ev.SessionFirst = true
 			ev.UTMSource, ev.UTMMedium, ev.UTMCampaign, ev.UTMTerm, ev.UTMContent = "mail", "email", "november", "shoes", "top"
-		}), visit(func(ev *collector.Event) { ev.Name, ev.Time = "signup", noon.Add(time.Second) })}, Losses{}},
-		{"first_of_session_search", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.SessionFirst = true })}, Losses{}},
-		{"first_of_session_direct", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
+		}), visit(func(ev *collector.Event) { ev.Name, ev.Time = "signup", noon.Add(time.Second) })}, Losses{}, false},
+		{"first_of_session_search", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.SessionFirst = true })}, Losses{}, false},
+		{"first_of_session_direct", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
 			ev.SessionFirst, ev.Referrer, ev.Source, ev.Channel = true, "", "", "Direct"
-		})}, Losses{}},
-		{"ads_granted", AdConsent{UserData: true, Personalization: true}, []*collector.Event{visit()}, Losses{}},
-		{"purchase", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
+		})}, Losses{}, false},
+		{"ads_granted", collector.AdConsent{UserData: true, Personalization: true}, []*collector.Event{visit()}, Losses{}, false},
+		{"purchase", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
 			ev.Name, ev.Revenue, ev.Currency = "purchase", "19.90", "EUR"
 			ev.Props = []collector.Prop{{Key: "transaction_id", Value: "T-1"}, {Key: "tax", Value: "3.18"}, {Key: "shipping", Value: 4.9}}
 			ev.Items = `[{"item_id":"SKU1","item_name":"Shoe","price":"9.95","quantity":2,"item_variant":null,"size":"42"},{"item_name":"Lace","price":"$1"}]`
-		})}, Losses{Dropped: 2}},
-		{"custom", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
+		})}, Losses{Dropped: 2}, false},
+		{"custom", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
 			ev.Name = "Newsletter: sign-up!"
 			ev.Props = []collector.Prop{
 				{Key: "plan", Value: "pro"}, {Key: "seats", Value: 5.0}, {Key: "trial", Value: true}, {Key: "ratio", Value: 0.1}, {Key: "big", Value: 1e21},
@@ -91,13 +103,26 @@ func TestGoldens(t *testing.T) {
 				{Key: "link", Value: "https://example.com/reset?token=abc"}, {Key: "long", Value: strings.Repeat("ж", 101)},
 				{Key: "nan", Value: math.NaN()}, {Key: "empty", Value: ""}, {Key: "score", Value: "high"},
 			}
-		})}, Losses{Renamed: 5, Cut: 1, Redacted: 2, Dropped: 5}},
-		{"long_query", AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.Query = "utm_campaign=" + strings.Repeat("x", 90) })}, Losses{}},
+		})}, Losses{Renamed: 5, Cut: 1, Redacted: 2, Dropped: 5}, false},
+		{"long_query", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.Query = "utm_campaign=" + strings.Repeat("x", 90) })}, Losses{}, false},
+		{"region", collector.AdConsent{}, []*collector.Event{visit()}, Losses{}, true},
+		{"gtag_session", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.GASessions = "G-OTHER=17 G-TEST=1748246127" })}, Losses{}, false},
+		{"automatic", collector.AdConsent{}, []*collector.Event{
+			automatic("scroll", "depth", 90.0), automatic("outbound_link", "url", "https://other.example/x"), automatic("file_download", "url", "https://example.com/a.pdf", "extension", "pdf"),
+			automatic("form_submit", "id", "order", "action", "/order"), automatic("404"), automatic("search", "term", "kiln"),
+			automatic("web_vital", "name", "LCP", "value", 1234.5), automatic("error"), automatic("engagement"),
+		}, Losses{}, false},
+		{"purchase_without_transaction", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
+			ev.Name, ev.Revenue, ev.Currency, ev.Items = "Purchase", "5", "EUR", `[{"item_id":"1"}]`
+			for i := range 30 {
+				ev.Props = append(ev.Props, collector.Prop{Key: fmt.Sprintf("p%02d", i), Value: "x"})
+			}
+		})}, Losses{Dropped: 14}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			p, losses := build(tt.events, "https", tt.ads)
+			p, losses := build(tt.events, Options{MeasurementID: "G-TEST", Secure: true, Region: tt.region}, tt.ads)
 			if diff := cmp.Diff(tt.losses, losses); diff != "" {
 				t.Errorf("losses (-want +got):\n%s", diff)
 			}
@@ -134,7 +159,7 @@ func golden(t *testing.T, file string, got []byte) {
 // TestSaysNoMore lists what Sluice knows and Google is not told.
 func TestSaysNoMore(t *testing.T) {
 	t.Parallel()
-	p, _ := build([]*collector.Event{visit(func(ev *collector.Event) { ev.SessionFirst = true })}, "https", AdConsent{})
+	p, _ := build([]*collector.Event{visit(func(ev *collector.Event) { ev.SessionFirst = true })}, Options{Secure: true}, collector.AdConsent{})
 	body := string(encoded(t, p))
 	for _, secret := range []string{"feedface", "Berlin", "DE-BE", "145.0", "6.1", "de-DE", "1920", "ip_override", "user_data\":{", "user_agent"} {
 		if strings.Contains(body, secret) {
@@ -152,7 +177,7 @@ func TestParamOrder(t *testing.T) {
 			ev.Props = append(ev.Props, collector.Prop{Key: fmt.Sprintf("p%02d", 29-i), Value: float64(i)})
 		}
 	})
-	p, losses := build([]*collector.Event{ev}, "https", AdConsent{})
+	p, losses := build([]*collector.Event{ev}, Options{Secure: true}, collector.AdConsent{})
 	params := p.Events[0].Params
 	if len(params) != judge.MaxParams || losses.Dropped != 13 {
 		t.Errorf("%d params, %d dropped; want 25, 13", len(params), losses.Dropped)
@@ -173,13 +198,13 @@ func TestItemLimits(t *testing.T) {
 	}
 	item += "}"
 	ev := visit(func(ev *collector.Event) { ev.Items = "[" + strings.Repeat(item+",", 200) + item + "]" })
-	p, losses := build([]*collector.Event{ev}, "https", AdConsent{})
+	p, losses := build([]*collector.Event{ev}, Options{Secure: true}, collector.AdConsent{})
 	items, _ := p.Events[0].Params["items"].([]map[string]any)
 	if len(items) != judge.MaxItems || len(items[0]) != 2+judge.MaxItemParams || losses.Dropped != 1+200*2 {
 		t.Errorf("%d items of %d params, %d dropped", len(items), len(items[0]), losses.Dropped)
 	}
 	for _, broken := range []string{"{}", "[1]", "[", "null"} {
-		p, _ := build([]*collector.Event{visit(func(ev *collector.Event) { ev.Items = broken })}, "https", AdConsent{})
+		p, _ := build([]*collector.Event{visit(func(ev *collector.Event) { ev.Items = broken })}, Options{Secure: true}, collector.AdConsent{})
 		if got, ok := p.Events[0].Params["items"]; ok {
 			t.Errorf("items of %s = %v, want none", broken, got)
 		}
@@ -192,12 +217,14 @@ func TestNames(t *testing.T) {
 	tests := []struct {
 		in, event, param string
 	}{
-		{"signup", "signup", "signup"},
+		{"signup", "sign_up", "signup"},
 		{"add_to_cart", "add_to_cart", "add_to_cart"},
-		{"Sign up!", "Sign_up", "Sign_up"},
-		{"404", "event_404", "param_404"},
+		{"Sign up!", "sign_up", "Sign_up"},
+		{"Add to cart", "add_to_cart", "Add_to_cart"},
+		{"Newsletter!", "Newsletter", "Newsletter"},
+		{"404", "page_not_found", "param_404"},
 		{"first_visit", "event_first_visit", "first_visit"},
-		{"error", "event_error", "error"},
+		{"error", "exception", "error"},
 		{"ga_x", "ga_x", "param_ga_x"},
 		{"_x", "x", "x"},
 		{"покупка", "event_5855ad0b", "param_5855ad0b"},
@@ -208,7 +235,7 @@ func TestNames(t *testing.T) {
 	}
 	for _, tt := range tests {
 		event, _ := eventName(tt.in)
-		param, _ := paramName(tt.in)
+		param, _ := paramName("", tt.in)
 		if judge.EventName(event) != "" || judge.ParamName(param) != "" {
 			t.Errorf("%q became %q and %q, which Google refuses", tt.in, event, param)
 		}
@@ -238,9 +265,9 @@ func FuzzBuild(f *testing.F) {
 			ev.SessionFirst, ev.UTMCampaign = true, title
 			ev.Props = []collector.Prop{{Key: key, Value: text}, {Key: text, Value: number}, {Key: title, Value: true}}
 		})
-		p, _ := build([]*collector.Event{ev}, "https", AdConsent{})
+		p, _ := build([]*collector.Event{ev}, Options{Secure: true}, collector.AdConsent{})
 		body := encoded(t, p)
-		if again, _ := build([]*collector.Event{ev}, "https", AdConsent{}); !bytes.Equal(body, encoded(t, again)) {
+		if again, _ := build([]*collector.Event{ev}, Options{Secure: true}, collector.AdConsent{}); !bytes.Equal(body, encoded(t, again)) {
 			t.Error("the same event gives two payloads")
 		}
 		v := judged(body, judge.Relaxed)

@@ -171,6 +171,12 @@ type Service struct {
 	MeasurementID string `yaml:"measurement_id"`
 	APISecret     Secret `yaml:"api_secret"`
 	Endpoint      string `yaml:"endpoint"` // replaces the Measurement Protocol URL
+	Region        bool   `yaml:"region"`   // Google Analytics is told the region beside the country
+
+	URL    string `yaml:"url"`     // of a webhook's receiver, of a Matomo
+	Secret Secret `yaml:"secret"`  // of a webhook: whsec_ and base64
+	SiteID string `yaml:"site_id"` // of a website in Matomo
+	Token  Secret `yaml:"token"`   // of a user of Matomo who may write
 }
 
 // Cookie is one that a service declares.

@@ -234,6 +234,18 @@ func TestProblems(t *testing.T) {
 		{"analytics without account", site + "    services: [{preset: google-analytics}]\n", []string{
 			`3:16: sites[0].services[0].measurement_id: "" is not a measurement ID`, `3:16: sites[0].services[0].api_secret: is missing`,
 		}},
+		{"webhook without anything", site + "    services: [{preset: webhook}]\n", []string{
+			`services[0].name: is missing`, `services[0].url: is missing`, `services[0].secret: is missing`,
+		}},
+		{"webhook in the clear, with a weak secret", site + "    services: [{preset: webhook, name: w, purpose: analytics, provider: P, url: \"http://hooks.example/?k=1\", secret: hunter2}]\n", []string{
+			`services[0].url: has to be https`, `services[0].secret: it is whsec_`,
+		}},
+		{"matomo without a token", site + "    services: [{preset: matomo, name: m, purpose: analytics, provider: P, url: \"https://m.example/?x=1\", site_id: one}]\n", []string{
+			`services[0].token: is missing`, `services[0].url: is a web address with a query`, `services[0].site_id: "one" is not the number`,
+		}},
+		{"keys of another preset", site + "    services: [{preset: hotjar, id: \"1\", secret: x, token: y, region: true, url: \"https://x.example\"}]\n", []string{
+			`measurement_id, api_secret, endpoint and region belong to`, `secret belongs to`, `site_id and token belong to`, `url belongs to`,
+		}},
 		{"unknown preset", site + "    services: [{preset: hotjarr}]\n", []string{`3:17: sites[0].services[0].preset: "hotjarr" is not one of`}},
 		{"funnel over an unknown goal", site + "    funnels: [{name: F, steps: [/a, Buy]}]\n", []string{`3:37: sites[0].funnels[0].steps[1]: "Buy" is neither a path`}},
 		{"backup to nobody", "backup: {recipients: [age1x], s3: {endpoint: minio, access_key: a}}\n" + site, []string{

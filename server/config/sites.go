@@ -11,8 +11,13 @@ import (
 	"sluice/consent"
 )
 
-// googleAnalytics is the preset whose events are forwarded by collector/ga4.
-const googleAnalytics = "google-analytics"
+// The presets whose events the server itself sends on. A webhook names all its
+// fields: who receives it nobody but the site knows.
+const (
+	GoogleAnalytics = "google-analytics"
+	Webhook         = "webhook"
+	Matomo          = "matomo"
+)
 
 // ConsentSites returns the sites as package consent knows them, in the order
 // of the file.
@@ -161,21 +166,36 @@ func replaceList(to *[]string, value []string) {
 	}
 }
 
-// Destination is an account at Google Analytics that a service forwards to.
+// Destination is a recipient to whom the server sends events. Which fields are
+// filled depends on the preset.
 type Destination struct {
-	Service       string // its name in the notice
+	Preset  string
+	Service string // its name in the notice
+
 	MeasurementID string
 	APISecret     Secret
 	Endpoint      string // "" means Google's
+	Region        bool
+
+	URL    string
+	Secret Secret
+	SiteID string
+	Token  Secret
 }
 
-// Destinations lists the site's accounts at Google Analytics.
+// Destinations lists the recipients of the site's events.
 func (s *Site) Destinations() []Destination {
 	var out []Destination
 	for i := range s.Services {
-		if v := &s.Services[i]; v.Preset == googleAnalytics {
-			out = append(out, Destination{v.slug(), v.MeasurementID, v.APISecret, v.Endpoint})
+		v := &s.Services[i]
+		if v.Preset != GoogleAnalytics && v.Preset != Webhook && (v.Preset != Matomo || v.Token == "") {
+			continue
 		}
+		out = append(out, Destination{
+			Preset: v.Preset, Service: v.slug(),
+			MeasurementID: v.MeasurementID, APISecret: v.APISecret, Endpoint: v.Endpoint, Region: v.Region,
+			URL: v.URL, Secret: v.Secret, SiteID: v.SiteID, Token: v.Token,
+		})
 	}
 	return out
 }

@@ -90,7 +90,7 @@ func TestPresetsAreLawful(t *testing.T) {
 	t.Parallel()
 	for _, name := range presetNames() {
 		account := ""
-		if name == googleAnalytics {
+		if name == GoogleAnalytics {
 			account = ", measurement_id: G-XXXXXXX, api_secret: s"
 		}
 		file := fmt.Sprintf("sites: [{domain: example.com, services: [{preset: %s%s}]}]\n", name, account)

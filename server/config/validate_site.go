@@ -1,10 +1,13 @@
 package config
 
 import (
+	"encoding/base64"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,10 +106,10 @@ func (v *Service) validate(k *checker, path string, purposes []string) {
 		k.oneOf(path+".purpose", v.Purpose, purposes...)
 	}
 	switch _, known := preset(v.Preset); {
-	case v.Preset == "":
+	case v.Preset == "", !known && (v.Preset == Webhook || v.Preset == Matomo):
 		v.validateOwn(k, path)
 	case !known:
-		k.say(path+".preset", "%q is not one of %s; without a preset a service names all its fields", v.Preset, strings.Join(presetNames(), ", "))
+		k.say(path+".preset", "%q is not one of %s, %s; without a preset a service names all its fields", v.Preset, strings.Join(presetNames(), ", "), Webhook)
 	}
 	if v.Name != "" && !slugPattern.MatchString(v.Name) {
 		k.say(path+".name", "%q is not a short name of small letters, digits and hyphens", v.Name)
@@ -151,28 +154,89 @@ func (c Cookie) validate(k *checker, path string) {
 
 // validateOwn checks a service without a preset.
 func (v *Service) validateOwn(k *checker, path string) {
-	if !k.required(path+".name", v.Name, "name the service, or a preset: "+strings.Join(presetNames(), ", ")) {
+	if !k.required(path+".name", v.Name, "name the service"+presetHint(v.Preset)) {
 		return
 	}
 	k.required(path+".purpose", v.Purpose, "a service without a preset names all its fields")
 	k.required(path+".provider", v.Provider, "a service without a preset names all its fields")
 }
 
+// presetHint ends the sentence about a missing name.
+func presetHint(preset string) string {
+	if preset != "" {
+		return "; visitors grant and deny it by that name"
+	}
+	return ", or a preset: " + strings.Join(presetNames(), ", ")
+}
+
 // validateAccount checks what a service needs to be reached.
 func (v *Service) validateAccount(k *checker, path string) {
-	switch {
-	case v.Preset == googleAnalytics:
+	switch v.Preset {
+	case GoogleAnalytics:
 		if !measurementPattern.MatchString(v.MeasurementID) {
 			k.say(path+".measurement_id", "%q is not a measurement ID; Google shows it under Admin, Data streams: G-XXXXXXX", v.MeasurementID)
 		}
 		k.required(path+".api_secret", string(v.APISecret), "Google shows it under Admin, Data streams, Measurement Protocol API secrets")
 		if v.Endpoint != "" {
-			if u, err := url.Parse(v.Endpoint); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" {
-				k.say(path+".endpoint", "%q is not a web address without a query", v.Endpoint)
-			}
+			k.recipient(path+".endpoint", v.Endpoint, false)
 		}
-	case v.MeasurementID != "" || v.APISecret != "" || v.Endpoint != "":
-		k.say(path, "measurement_id, api_secret and endpoint belong to preset: %s", googleAnalytics)
+	case Webhook:
+		if k.required(path+".url", v.URL, "it is where events are posted to") {
+			k.recipient(path+".url", v.URL, true)
+		}
+		if k.required(path+".secret", string(v.Secret), webhookSecret) && !isWebhookSecret(string(v.Secret)) {
+			k.say(path+".secret", "%s", webhookSecret)
+		}
+	case Matomo:
+		if v.URL+v.SiteID+string(v.Token) != "" { // else it runs in browsers alone
+			if k.required(path+".url", v.URL, "it is the address of Matomo") {
+				k.recipient(path+".url", v.URL, false)
+			}
+			if n, err := strconv.ParseUint(v.SiteID, 10, 32); err != nil || n == 0 {
+				k.say(path+".site_id", "%q is not the number of a website; Matomo shows it under Administration, Websites, Manage", v.SiteID)
+			}
+			k.required(path+".token", string(v.Token), "Matomo makes one under Personal, Security, Auth tokens, for a user with write access to the website")
+		}
+	}
+	v.validateForeign(k, path)
+}
+
+// validateForeign refuses an account's keys that belong to another preset.
+func (v *Service) validateForeign(k *checker, path string) {
+	if v.Preset != GoogleAnalytics && (v.MeasurementID != "" || v.APISecret != "" || v.Endpoint != "" || v.Region) {
+		k.say(path, "measurement_id, api_secret, endpoint and region belong to preset: %s", GoogleAnalytics)
+	}
+	if v.Preset != Webhook && v.Secret != "" {
+		k.say(path, "secret belongs to preset: %s", Webhook)
+	}
+	if v.Preset != Matomo && (v.SiteID != "" || v.Token != "") {
+		k.say(path, "site_id and token belong to preset: %s", Matomo)
+	}
+	if v.Preset != Webhook && v.Preset != Matomo && v.URL != "" {
+		k.say(path, "url belongs to preset: %s and preset: %s", Webhook, Matomo)
+	}
+}
+
+// webhookSecret says how a secret looks (standardwebhooks.com).
+const webhookSecret = `it is whsec_ and the base64 of 24 to 64 random bytes; make one: echo "whsec_$(head -c 32 /dev/urandom | base64)"`
+
+func isWebhookSecret(s string) bool {
+	encoded, ok := strings.CutPrefix(s, "whsec_")
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	return ok && err == nil && len(key) >= 24 && len(key) <= 64
+}
+
+// recipient checks where a request may go: https, or http to an address that
+// is given as such, which is the operator's permission for it.
+func (k *checker) recipient(path, raw string, query bool) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil:
+		k.say(path, "is not a web address without a user name") // it may hold a key: not repeated
+	case !query && u.RawQuery != "":
+		k.say(path, "is a web address with a query; leave the query out")
+	case u.Scheme == "http" && net.ParseIP(u.Hostname()) == nil:
+		k.say(path, "has to be https: only a literal address, such as http://127.0.0.1:9999, may be reached in the clear")
 	}
 }
 

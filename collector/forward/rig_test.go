@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/collector"
+	"sluice/collector/ga4"
 	"sluice/collector/ga4/standin"
 	"sluice/collector/spool"
 	"sluice/consent"
@@ -81,13 +82,22 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// google is the destination that the tests forward to.
+func google(t testing.TB, endpoint string) *ga4.Destination {
+	t.Helper()
+	d, err := ga4.New(ga4.Options{MeasurementID: "G-TEST", APISecret: secret, Endpoint: endpoint, Secure: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // open returns a new sink, as after a restart.
 func (r *rig) open() *Sink {
 	r.t.Helper()
 	s, err := New(Options{
-		Policy: r.policy, Service: "google-analytics", MeasurementID: "G-TEST", APISecret: secret,
+		Policy: r.policy, Service: "google-analytics", Destination: google(r.t, "http://127.0.0.1:1/mp/collect"),
 		Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Endpoint: "http://127.0.0.1:1/mp/collect",
 	})
 	if err != nil {
 		r.t.Fatal(err)

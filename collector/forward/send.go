@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"context"
@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"time"
 
 	"sluice/collector"
-	"sluice/collector/ga4/judge"
 	"sluice/consent"
 )
 
@@ -28,12 +26,10 @@ const (
 	maxAttempts = 8
 )
 
-// shipment is what goes in one request, up to 25 events of one client under
-// one token, and what has been tried with it.
+// shipment is what goes in one request, events of one person under one token,
+// and what has been tried with it.
 type shipment struct {
 	*Sink
-	same   sameness
-	room   int // events of a payload that still fit
 	bytes  int // of the events' records
 	events []*collector.Event
 	done   []collector.Forward // outcomes not yet recorded
@@ -46,16 +42,11 @@ type shipment struct {
 
 // load puts an event on, unless it does not belong here or does not fit: an
 // empty shipment takes any.
-func (t *shipment) load(same sameness, ev *collector.Event, bytes int) bool {
-	need := 1
-	if ev.SessionFirst {
-		need = 2 // campaign_details goes before it
-	}
-	if len(t.events) > 0 && (t.same != same || t.room < need || t.bytes+bytes > maxShipmentBytes) {
+func (t *shipment) load(ev *collector.Event, bytes int) bool {
+	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.bytes+bytes > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
 		return false
 	}
 	t.events = append(t.events, ev)
-	t.room -= need
 	t.bytes += bytes
 	return true
 }
@@ -90,19 +81,19 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	if len(t.events) == 0 {
 		return 0
 	}
-	body := t.prepare(now, verdict.ads)
-	if body == nil {
+	parcel, ok := t.pack(now, verdict.ads)
+	if !ok {
 		return 0
 	}
 	if t.attempts == 0 {
 		t.began = now
 	}
-	a := t.client.post(ctx, body, t.pass(verdict))
+	a := t.client.post(ctx, parcel, t.pass(verdict))
 	if errors.Is(a.err, errConsentChanged) {
 		return 0 // nothing was sent; the next try sees why
 	}
 	t.attempts++
-	sum := sha256.Sum256(body)
+	sum := sha256.Sum256(parcel.Body)
 	t.hash = hex.EncodeToString(sum[:])
 	t.count(func(s *Stats) {
 		s.Requests++
@@ -134,7 +125,7 @@ func (t *shipment) expire(now time.Time) {
 // verdict is what consent says of a shipment at one moment.
 type verdict struct {
 	reason consent.Reason
-	ads    AdConsent
+	ads    collector.AdConsent
 }
 
 // ask asks the gate now.
@@ -156,8 +147,9 @@ func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) ver
 		if service.Purpose == consent.Essential || t.o.Policy.LiveNow(token, cut, use, at) != consent.Live {
 			continue // no recipient gets ad signals without a yes of the visitor's
 		}
-		v.ads.UserData = v.ads.UserData || Signal(slices.Contains(service.ConsentMode, "ad_user_data"))
-		v.ads.Personalization = v.ads.Personalization || Signal(slices.Contains(service.ConsentMode, "ad_personalization"))
+		v.ads.Storage = v.ads.Storage || slices.Contains(service.ConsentMode, "ad_storage")
+		v.ads.UserData = v.ads.UserData || slices.Contains(service.ConsentMode, "ad_user_data")
+		v.ads.Personalization = v.ads.Personalization || slices.Contains(service.ConsentMode, "ad_personalization")
 	}
 	return v
 }
@@ -181,49 +173,31 @@ func (t *shipment) pass(want verdict) pass {
 	}
 }
 
-// prepare returns the bytes to send, and ends the events of which Google would
-// keep nothing. nil: nothing to send now, look again.
-func (t *shipment) prepare(now time.Time, ads AdConsent) []byte {
-	payload, losses := build(t.events, t.scheme, ads)
-	body, err := payload.encode()
+// pack returns the request to send, and ends the events of which the recipient
+// would keep nothing. false: nothing to send now, look again.
+func (t *shipment) pack(now time.Time, ads collector.AdConsent) (collector.Parcel, bool) {
+	parcel, err := t.to.Pack(t.events, ads, now)
 	if err != nil {
-		t.log.Error("payload cannot be encoded", "err", err)
+		t.log.Error("events cannot be mapped", "err", err)
 		t.end(t.events, collector.Dead, Invalid)
-		return nil
+		return parcel, false
 	}
-	v := judge.Judge(judge.Request{
-		Method: http.MethodPost, Query: t.client.url.Query(), Header: t.client.request(context.Background(), nil).Header,
-		Body: body, At: now, OwnHosts: t.hosts(),
-	}, judge.Relaxed)
-	switch {
-	case v.Refused != "" || v.WrongMethod || v.Invisible || len(v.Violations) > 0:
-		t.log.Warn("payload not sent: it would not be kept", "code", v.Refused, "invisible", v.Invisible, "violations", v.Violations)
-		t.end(t.events, collector.Dead, Invalid)
-		return nil
-	case len(v.Dropped) > 0:
+	if len(parcel.Unfit) > 0 {
 		var bad []*collector.Event
-		for _, d := range v.Dropped {
-			bad = append(bad, payload.Events[d.Index].source)
-			t.log.Warn("event not sent: it would not be kept", "code", d.Reason)
+		for _, u := range parcel.Unfit {
+			bad = append(bad, u.Event)
+			t.changed(u.Rule, 1)
+			t.log.Warn("event not sent: it would not be kept", "rule", u.Rule)
 		}
 		t.end(bad, collector.Dead, Invalid)
-		return nil
+		return parcel, false
 	}
 	if t.attempts == 0 {
-		t.count(func(s *Stats) { s.Losses.add(losses) })
-	}
-	return body
-}
-
-// hosts are the pages' own: where one is a literal address it is the site's.
-func (t *shipment) hosts() []string {
-	var out []string
-	for _, ev := range t.events {
-		if !slices.Contains(out, ev.Hostname) {
-			out = append(out, ev.Hostname)
+		for what, n := range parcel.Changed {
+			t.changed(what, n)
 		}
 	}
-	return out
+	return parcel, true
 }
 
 // conclude draws the consequence of an answer, or of none, and returns how long
@@ -239,7 +213,7 @@ func (t *shipment) conclude(a answer) time.Duration {
 		t.end(t.events, collector.Acknowledged, "")
 		return 0
 	case !a.again():
-		t.log.Warn("google analytics rejects a request", "status", a.status, "attempt", t.attempts)
+		t.log.Warn("destination rejects a request", "status", a.status, "attempt", t.attempts)
 		t.end(t.events, collector.Dead, Rejected)
 		return 0
 	case t.unanswered >= maxUnanswered && !t.repeatable(),
@@ -248,17 +222,13 @@ func (t *shipment) conclude(a answer) time.Duration {
 		t.end(t.events, collector.Dead, Exhausted)
 		return 0
 	}
-	t.log.Warn("google analytics does not take a request, trying again", "status", a.status, "attempt", t.attempts, "err", a.err)
+	t.log.Warn("destination does not take a request, trying again", "status", a.status, "attempt", t.attempts, "err", a.err)
 	return max(backoff(t.attempts), min(a.retryAfter, time.Hour))
 }
 
-// repeatable reports whether Google drops what it gets twice: of all events it
-// does so only with purchases, by their transaction.
+// repeatable reports whether the recipient drops all of it if it gets it twice.
 func (t *shipment) repeatable() bool {
-	return !slices.ContainsFunc(t.events, func(ev *collector.Event) bool {
-		transaction := slices.ContainsFunc(ev.Props, func(p collector.Prop) bool { return p.Key == "transaction_id" && p.Value != "" })
-		return ev.Name != "purchase" || !transaction
-	})
+	return !slices.ContainsFunc(t.events, func(ev *collector.Event) bool { return !t.to.Repeatable(ev) })
 }
 
 func (t *shipment) where(match func(*collector.Event) bool) []*collector.Event {

@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"crypto/tls"
@@ -20,14 +20,20 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sluice/collector"
+	"sluice/collector/ga4"
 )
+
+// empty is the smallest parcel.
+var empty = collector.Parcel{Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte("{}")}
 
 // let is the pass that lets everything through.
 func let(write func() (int, error)) (int, error) { return write() }
 
 func testClient(t *testing.T, endpoint string) *client {
 	t.Helper()
-	c, err := newClient(Options{Endpoint: endpoint, MeasurementID: "G-TEST", APISecret: secret, Parallel: 2})
+	c, err := newClient(collector.Secret(endpoint), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,38 +44,25 @@ func testClient(t *testing.T, endpoint string) *client {
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		endpoint, want string // want: the URL without its query; "": refused
+		endpoint string
+		ok       bool
 	}{
-		{"", "https://region1.google-analytics.com/mp/collect"},
-		{"https://sgtm.example.com/collect?x=1", "https://sgtm.example.com/collect"},
-		{"http://127.0.0.1:8090/mp/collect", "http://127.0.0.1:8090/mp/collect"},
-		{"http://[::1]:8090/mp/collect", "http://[::1]:8090/mp/collect"},
-		{"http://sgtm.example.com/collect", ""},
-		{"https://ada:pw@sgtm.example.com/", ""},
-		{"ftp://127.0.0.1/", ""},
-		{"/mp/collect", ""},
-		{"://", ""},
+		{"https://sgtm.example.com/collect?x=1", true},
+		{"http://127.0.0.1:8090/mp/collect", true},
+		{"http://[::1]:8090/mp/collect", true},
+		{"http://sgtm.example.com/collect?secret=" + secret, false},
+		{"https://ada:" + secret + "@sgtm.example.com/", false},
+		{"ftp://127.0.0.1/" + secret, false},
+		{"/mp/collect", false},
+		{"://" + secret, false},
 	}
 	for _, tt := range tests {
-		c, err := newClient(Options{Endpoint: tt.endpoint, MeasurementID: "G-TEST", APISecret: secret})
-		if err != nil {
-			if tt.want != "" {
-				t.Errorf("%q: %v", tt.endpoint, err)
-			}
-			continue
+		_, err := newClient(collector.Secret(tt.endpoint), 1)
+		if (err == nil) != tt.ok {
+			t.Errorf("%q: %v", tt.endpoint, err)
 		}
-		got, query, _ := strings.Cut(c.url.String(), "?")
-		if got != tt.want || !strings.Contains(query, "api_secret="+secret) || !strings.Contains(query, "measurement_id=G-TEST") {
-			t.Errorf("%q: got %s with %s, want %s", tt.endpoint, got, query, tt.want)
-		}
-	}
-}
-
-func TestMissingCredentials(t *testing.T) {
-	t.Parallel()
-	for _, o := range []Options{{APISecret: secret}, {MeasurementID: "G-TEST"}} {
-		if _, err := newClient(o); err == nil || strings.Contains(err.Error(), secret) {
-			t.Errorf("%q, %q: %v", o.MeasurementID, string(o.APISecret), err)
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("%q: the error tells the secret: %v", tt.endpoint, err)
 		}
 	}
 }
@@ -131,7 +124,7 @@ func TestNameLeadsInside(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := testClient(t, "https://localhost:"+port+"/mp/collect").post(t.Context(), []byte("{}"), let)
+	a := testClient(t, "https://localhost:"+port+"/mp/collect").post(t.Context(), empty, let)
 	var refused *AddressError
 	if !errors.As(a.err, &refused) || !refused.Address.IsLoopback() {
 		t.Fatalf("err = %v, want the loopback address refused", a.err)
@@ -160,9 +153,9 @@ func TestWire(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer web.Close()
-	c := testClient(t, web.URL+"/mp/collect")
+	c := testClient(t, web.URL+"/mp/collect?api_secret="+secret+"&measurement_id=G-TEST")
 	for range 2 { // the second would bring the cookie
-		if a := c.post(t.Context(), []byte("{}"), let); !a.taken() || a.err != nil {
+		if a := c.post(t.Context(), empty, let); !a.taken() || a.err != nil {
 			t.Fatalf("answer = %+v", a)
 		}
 	}
@@ -180,7 +173,7 @@ func TestRedirectNotFollowed(t *testing.T) {
 	defer elsewhere.Close()
 	web := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
 	defer web.Close()
-	if a := testClient(t, web.URL).post(t.Context(), []byte("{}"), let); a.status != http.StatusTemporaryRedirect || a.again() {
+	if a := testClient(t, web.URL).post(t.Context(), empty, let); a.status != http.StatusTemporaryRedirect || a.again() {
 		t.Errorf("answer = %+v, want 307 and no second try", a)
 	}
 }
@@ -209,7 +202,7 @@ func TestGateOverTLS(t *testing.T) {
 		pass pass
 		want int // requests that have arrived after the step
 	}{{deny, 0}, {let, 1}, {deny, 1}, {let, 2}} {
-		a := c.post(t.Context(), []byte("{}"), step.pass)
+		a := c.post(t.Context(), empty, step.pass)
 		if denied := errors.Is(a.err, stop); denied == a.begun || denied == a.taken() {
 			t.Errorf("step %d: answer = %+v", i, a)
 		}
@@ -228,7 +221,7 @@ func TestForeignCertificate(t *testing.T) {
 	web.Config.ErrorLog = log.New(io.Discard, "", 0)
 	web.StartTLS()
 	defer web.Close()
-	a := testClient(t, web.URL).post(t.Context(), []byte("{}"), let)
+	a := testClient(t, web.URL).post(t.Context(), empty, let)
 	var unknown *tls.CertificateVerificationError
 	if !errors.As(a.err, &unknown) || a.begun {
 		t.Errorf("answer = %+v", a)
@@ -254,8 +247,8 @@ func TestRetryAfter(t *testing.T) {
 // TestSecretNeverPrints prints the secret in every way that code might.
 func TestSecretNeverPrints(t *testing.T) {
 	t.Parallel()
-	s := Secret(secret)
-	o := Options{APISecret: s}
+	s := collector.Secret(secret)
+	o := ga4.Options{APISecret: s}
 	var b strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%T"} {
 		fmt.Fprintf(&b, verb+verb+verb+"\n", s, o, &o)

@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"fmt"
@@ -15,13 +15,13 @@ import (
 // BenchmarkDeliver forwards hits of as many visitors to a stand-in that takes
 // 20 ms, one hit a request: the worst that sharing requests can do.
 func BenchmarkDeliver(b *testing.B) {
-	google := standin.New(standin.Options{Keep: 1})
-	google.Fail(standin.Fault{Kind: standin.Slow, Delay: 20 * time.Millisecond})
-	web := httptest.NewServer(google)
+	heard := standin.New(standin.Options{Keep: 1})
+	heard.Fail(standin.Fault{Kind: standin.Slow, Delay: 20 * time.Millisecond})
+	web := httptest.NewServer(heard)
 	defer web.Close()
 	r := &rig{t: b, policy: policy(b), index: consent.NewIndex()}
 	sink, err := New(Options{
-		Policy: r.policy, Service: "google-analytics", MeasurementID: "G-TEST", APISecret: secret, Endpoint: web.URL + "/mp/collect",
+		Policy: r.policy, Service: "google-analytics", Destination: google(b, web.URL+"/mp/collect"),
 		Gate: r.index, Outcomes: r, Parallel: 64,
 	})
 	if err != nil {

@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -16,10 +15,9 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-)
 
-// DefaultEndpoint is Google's collection server in the EU.
-const DefaultEndpoint = "https://region1.google-analytics.com/mp/collect"
+	"sluice/collector"
+)
 
 const (
 	connectTimeout = 5 * time.Second
@@ -35,19 +33,7 @@ const (
 	maxAnswer   = 64 << 10
 )
 
-// Secret is an API secret. It prints as [redacted] in every form.
-type Secret string
-
-// Format keeps the secret out of anything that fmt prints.
-func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
-
-// LogValue keeps the secret out of the log.
-func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
-
-// MarshalText keeps the secret out of JSON and YAML.
-func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
-
-// client posts payloads to one endpoint.
+// client posts parcels to one endpoint.
 type client struct {
 	url       *url.URL // with the secret: never printed
 	transport *http.Transport
@@ -56,19 +42,10 @@ type client struct {
 	connections int
 }
 
-// newClient prepares a client for o.Endpoint, the default where it is empty.
-func newClient(o Options) (*client, error) {
-	endpoint, measurementID, secret := o.Endpoint, o.MeasurementID, o.APISecret
-	if measurementID == "" {
-		return nil, errors.New("no measurement ID")
-	}
-	if secret == "" {
-		return nil, errors.New("no API secret")
-	}
-	if endpoint == "" {
-		endpoint = DefaultEndpoint
-	}
-	u, err := url.Parse(endpoint)
+// newClient prepares a client for an endpoint, with up to so many connections
+// at once.
+func newClient(endpoint collector.Secret, parallel int) (*client, error) {
+	u, err := url.Parse(string(endpoint))
 	if err != nil {
 		return nil, errors.New("endpoint is not a URL") // the parser's error would repeat it, and it may hold a key
 	}
@@ -78,13 +55,10 @@ func newClient(o Options) (*client, error) {
 	case u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
 		return nil, fmt.Errorf("endpoint on host %q is not an https URL without user name", u.Hostname())
 	case named && u.Scheme != "https":
-		return nil, fmt.Errorf("endpoint on host %q must be https: the API secret is part of every request", u.Hostname())
+		return nil, fmt.Errorf("endpoint on host %q must be https: what is sent is for the recipient alone", u.Hostname())
 	}
-	q := u.Query()
-	q.Set("measurement_id", measurementID)
-	q.Set("api_secret", string(secret))
-	u.RawQuery, u.Fragment = q.Encode(), ""
-	c := &client{url: u, connections: o.Parallel, tls: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
+	u.Fragment = ""
+	c := &client{url: u, connections: parallel, tls: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
 	c.dial(guarded(literal.Unmap().WithZone("")).DialContext)
 	return c, nil
 }
@@ -115,19 +89,20 @@ type answer struct {
 	err        error         // why there is no answer; never holds the URL
 }
 
-// taken reports whether Google has received the request.
+// taken reports whether the recipient has received the request.
 func (a answer) taken() bool { return a.status/100 == 2 }
 
-// again reports whether the same request may be sent once more. Google asks
-// not to repeat what it answered with anything else.
+// again reports whether the same request may be sent once more. What was
+// answered with anything else would be answered the same again; Google asks
+// not to repeat it.
 func (a answer) again() bool {
 	return a.status == 0 || a.status == http.StatusTooManyRequests || a.status >= 500
 }
 
-// post sends body once p lets its first byte through. When stop is done the
+// post sends a parcel once p lets its first byte through. When stop is done the
 // answer is still waited for, a little: without it the request would have to be
 // repeated.
-func (c *client) post(stop context.Context, body []byte, p pass) answer {
+func (c *client) post(stop context.Context, parcel collector.Parcel, p pass) answer {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), sendTimeout)
 	defer cancel()
 	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
@@ -153,7 +128,7 @@ func (c *client) post(stop context.Context, body []byte, p pass) answer {
 			return n, err
 		})
 	}})
-	resp, err := c.transport.RoundTrip(c.request(ctx, body))
+	resp, err := c.transport.RoundTrip(c.request(ctx, parcel))
 	for _, conn := range got {
 		conn.done()
 	}
@@ -171,12 +146,12 @@ func (c *client) post(stop context.Context, body []byte, p pass) answer {
 
 // request has the headers that must be there and no other. Without GetBody
 // the transport does not repeat it by itself, past the gate.
-func (c *client) request(ctx context.Context, body []byte) *http.Request {
+func (c *client) request(ctx context.Context, parcel collector.Parcel) *http.Request {
+	header := parcel.Header.Clone()
+	header.Set("User-Agent", "Sluice")
 	r := &http.Request{
-		Method: http.MethodPost, URL: c.url, Host: c.url.Host,
-		Header:        http.Header{"Content-Type": {"application/json"}, "User-Agent": {"Sluice"}},
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
+		Body: io.NopCloser(bytes.NewReader(parcel.Body)), ContentLength: int64(len(parcel.Body)),
 	}
 	return r.WithContext(ctx)
 }

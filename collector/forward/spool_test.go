@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"context"
@@ -47,10 +47,10 @@ func (j journal) Record(ctx context.Context, outcomes []collector.Forward) error
 func TestOverSpool(t *testing.T) {
 	t.Parallel()
 	const visitors, each = 60, 5
-	google := standin.New(standin.Options{})
-	web := httptest.NewServer(google)
+	heard := standin.New(standin.Options{})
+	web := httptest.NewServer(heard)
 	t.Cleanup(web.Close)
-	google.Fail(standin.Fault{Kind: standin.Slow, Delay: 2 * time.Millisecond})
+	heard.Fail(standin.Fault{Kind: standin.Slow, Delay: 2 * time.Millisecond})
 
 	r := &rig{t: t, policy: policy(t), index: consent.NewIndex()}
 	dir := t.TempDir()
@@ -78,7 +78,7 @@ func TestOverSpool(t *testing.T) {
 			}
 		}
 		sink, err := New(Options{
-			Policy: r.policy, Service: "google-analytics", MeasurementID: "G-TEST", APISecret: secret, Endpoint: web.URL + "/mp/collect",
+			Policy: r.policy, Service: "google-analytics", Destination: google(t, web.URL+"/mp/collect"),
 			Gate: r.index, Outcomes: journal{sp}, Parallel: 2,
 		})
 		if err != nil {
@@ -104,15 +104,15 @@ func TestOverSpool(t *testing.T) {
 			t.Errorf("stats = %+v", got)
 		}
 	}
-	run(true, func() bool { return len(google.Hits()) >= visitors/3 })
+	run(true, func() bool { return len(heard.Hits()) >= visitors/3 })
 	half := total
-	run(false, func() bool { return len(google.Hits()) >= visitors })
+	run(false, func() bool { return len(heard.Hits()) >= visitors })
 	if half == 0 || half == visitors*each || total != visitors*each {
 		t.Errorf("%d acknowledged before the stop, %d in all, want some and %d", half, total, visitors*each)
 	}
 
 	seen := map[string]int{}
-	for _, h := range google.Hits() {
+	for _, h := range heard.Hits() {
 		for _, m := range eventPath.FindAllSubmatch(h.Body, -1) {
 			seen[string(m[1])]++
 		}

@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"errors"
@@ -29,9 +29,9 @@ func TestRefusalBehindAnAnswer(t *testing.T) {
 			second := make(chan answer)
 			go func() {
 				time.Sleep(time.Second)
-				second <- c.post(t.Context(), []byte("{}"), refuse)
+				second <- c.post(t.Context(), empty, refuse)
 			}()
-			if a := c.post(t.Context(), []byte("{}"), let); a.status != 204 {
+			if a := c.post(t.Context(), empty, let); a.status != 204 {
 				t.Fatalf("the first request: %+v, want its answer", a)
 			}
 			if a := <-second; !errors.Is(a.err, errConsentChanged) || a.begun {

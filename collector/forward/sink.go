@@ -1,9 +1,10 @@
-package ga4
+package forward
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,29 +13,29 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/collector"
-	"sluice/collector/ga4/judge"
 	"sluice/collector/spool"
 	"sluice/consent"
 )
 
 // MaxAge is when an event is dead. Google takes 72 hours, but gives an event to
-// its session, and so to a source, only within 24.
+// its session, and so to a source, only within 24; nobody is told of a visit
+// later than that.
 const MaxAge = 24 * time.Hour
 
 // Reasons of cancelled and dead events beside those of package consent.
 const (
 	TooOld    = "too_old"   // waited for 24 hours
-	Invalid   = "invalid"   // Google would not keep it, or it must not leave
+	Invalid   = "invalid"   // the recipient would not keep it, or it must not leave
 	Rejected  = "rejected"  // an answer that repeating cannot change
 	Exhausted = "exhausted" // tried as often as is safe
 )
 
-// Sink is the way of one site's events to one Google property: a [spool.Sink].
+// Sink is the way of one site's events to one recipient: a [spool.Sink].
 // Deliver is called by one goroutine at a time.
 type Sink struct {
 	o      Options
 	use    consent.Use
-	scheme string // of the site's pages
+	to     Destination
 	client *client
 	log    *slog.Logger
 
@@ -59,8 +60,8 @@ type key struct {
 type Stats struct {
 	Acknowledged, Cancelled, Dead uint64 // events
 	Requests, Retried             uint64
-	Unreadable                    uint64 // event records of an encoding not known here
-	Losses                        Losses
+	Unreadable                    uint64            // event records of an encoding not known here
+	Changed                       map[string]uint64 // by what the mapping changed or left out
 }
 
 type counters struct {
@@ -72,13 +73,30 @@ type counters struct {
 func (s *Sink) Stats() Stats {
 	s.stats.Lock()
 	defer s.stats.Unlock()
-	return s.stats.Stats
+	out := s.stats.Stats
+	out.Changed = maps.Clone(out.Changed)
+	return out
 }
 
 func (s *Sink) count(f func(*Stats)) {
 	s.stats.Lock()
 	defer s.stats.Unlock()
 	f(&s.stats.Stats)
+}
+
+// changed counts what the mapping had to change or leave out.
+func (s *Sink) changed(what string, n int) {
+	s.count(func(t *Stats) {
+		if t.Changed == nil {
+			t.Changed = map[string]uint64{}
+		}
+		t.Changed[what] += uint64(n)
+	})
+	if s.o.Counter != nil {
+		c := consent.NewCount(s.o.Policy.Site.Domain, CountChanged, s.o.Service+" "+what, s.o.Now())
+		c.N = uint64(n)
+		s.o.Counter.Count(c)
+	}
 }
 
 // Replay takes a record of the spool's tail at start, before the first
@@ -167,41 +185,32 @@ func (s *Sink) triage(ctx context.Context, lanes [][]*shipment, last uint64) err
 // maxRecorded is how many outcomes share an append to the spool.
 const maxRecorded = 500
 
-// sameness is what the events of one request have in common.
-type sameness struct {
-	client, country, device, os, browser string
-	token                                consent.Token
-}
-
 // maxShipmentBytes keeps a payload under Google's 130 kB: a byte of a record
 // becomes six at worst, and each item brings some hundred of its own.
 const maxShipmentBytes = 16 << 10
 
 // lanes sorts the batch's events into shipments, and those into lanes, oldest
 // first. The shipments of a lane go one after the other: they are of one
-// client.
+// person.
 func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 	s.forget(b.First)
 	var lanes [][]*shipment
-	of := map[string]int{} // client → its lane
+	of := map[string]int{} // person → its lane
 	for _, r := range b.Records {
 		ev := s.event(r)
 		if ev == nil {
 			continue
 		}
-		same := sameness{
-			client: ev.GAClientID, country: ev.Country, device: ev.Device, os: ev.OS, browser: ev.Browser,
-			token: ev.Token,
-		}
-		i, known := of[same.client]
+		person := s.to.Person(ev)
+		i, known := of[person]
 		if !known {
 			i = len(lanes)
-			of[same.client] = i
+			of[person] = i
 			lanes = append(lanes, nil)
 		}
-		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].load(same, ev, len(r.Data)) {
-			t := &shipment{Sink: s, same: same, room: judge.MaxEvents}
-			t.load(same, ev, len(r.Data))
+		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].load(ev, len(r.Data)) {
+			t := &shipment{Sink: s}
+			t.load(ev, len(r.Data))
 			lanes[i] = append(lanes[i], t)
 		}
 	}

@@ -1,4 +1,4 @@
-package ga4
+package forward
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -19,19 +20,16 @@ type Options struct {
 	// Policy is the site's: it says whose events these are and what a token
 	// covers.
 	Policy *consent.Policy
-	// Service is the name of the Google service in the site's notice, and so
-	// the destination in the forwards table.
+	// Service is the recipient's name in the site's notice, and so the
+	// destination in the forwards table.
 	Service string
 
-	MeasurementID string
-	APISecret     Secret
-	// Endpoint replaces the Measurement Protocol's URL. "": [DefaultEndpoint].
-	// A name that leads to an address inside is refused at send time; a literal
-	// address is the operator's permission for exactly that one.
-	Endpoint string
+	// Destination is how the recipient is told.
+	Destination Destination
 
 	Gate     Gate
 	Outcomes Outcomes
+	Counter  Counter // of what the mapping had to change; nil: nobody counts
 
 	Logger   *slog.Logger     // nil: discarded
 	Now      func() time.Time // nil: time.Now
@@ -54,6 +52,15 @@ type Outcomes interface {
 	Record(ctx context.Context, outcomes []collector.Forward) error
 }
 
+// Counter counts without waiting for the disk.
+type Counter interface {
+	Count(c consent.Count)
+}
+
+// CountChanged counts what destinations had to change or leave out. The key is
+// the service's name, a space, and what it was.
+const CountChanged consent.CountKind = "forward_changed"
+
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -67,13 +74,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// New prepares the sink of one site's Google service. The error names what is
-// wrong with the options; it never holds the secret.
+// New prepares the sink of one site's service. The error names what is wrong
+// with the options; it never holds a secret.
 func New(o Options) (*Sink, error) {
 	o = o.withDefaults()
 	switch {
-	case o.Policy == nil || o.Gate == nil || o.Outcomes == nil:
-		return nil, errors.New("forwarding to Google Analytics: no policy, gate or outcomes")
+	case o.Policy == nil || o.Destination == nil || o.Gate == nil || o.Outcomes == nil:
+		return nil, errors.New("forwarding: no policy, destination, gate or outcomes")
 	case o.Service == "":
 		return nil, fmt.Errorf("forwarding for %s: no service name", o.Policy.Site.Domain)
 	}
@@ -81,24 +88,22 @@ func New(o Options) (*Sink, error) {
 	if !known {
 		return nil, fmt.Errorf("forwarding for %s: its notice has no service %q", o.Policy.Site.Domain, o.Service)
 	}
-	c, err := newClient(o)
+	c, err := newClient(o.Destination.URL(), o.Parallel)
 	if err != nil {
 		return nil, fmt.Errorf("forwarding for %s to %s: %w", o.Policy.Site.Domain, o.Service, err)
 	}
-	scheme := "http"
-	if o.Policy.Site.Secure() {
-		scheme = "https"
-	}
 	return &Sink{
-		o: o, use: use, client: c, scheme: scheme, settled: map[key]bool{},
-		log: o.Logger.With("room", "ga4", "site", o.Policy.Site.Domain, "sink", o.Service),
+		o: o, use: use, to: o.Destination, client: c, settled: map[key]bool{},
+		log: o.Logger.With("room", "forward", "site", o.Policy.Site.Domain, "sink", o.Service),
 	}, nil
 }
 
 // NamePrefix opens the name of every sink's cursor, so that those of sites no
 // longer configured can be told, and forgotten: a cursor that nobody moves
 // keeps the spool's segments.
-const NamePrefix = "ga4-"
+const NamePrefix = "forward-"
+
+var foreignRun = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 // Name names the sink's cursor in the spool: stable, and unique to site and
 // service.

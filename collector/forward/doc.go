@@ -1,0 +1,45 @@
+// Package forward sends admitted events on to other recipients: only under a
+// live grant for that service, looked up again at every send, and never with
+// an address.
+//
+// A [Sink] is the way of one site's events to one recipient. It reads the spool
+// through a cursor of its own, has the recipient's [Destination] turn events
+// into requests, asks the consent index once more, and sends (client.go). Each
+// event ends in exactly one terminal state, a [collector.Forward]:
+//
+//	acknowledged  the recipient answered 2xx: received. It says no more than that.
+//	cancelled     consent no longer covers it: expired withdrawn
+//	              stale_notice
+//	dead          too_old    24 hours have passed
+//	              invalid    it would not be kept, or Sluice must not send it
+//	              rejected   an answer that repeating cannot change
+//	              exhausted  tried as often as is safe
+//
+// # The last check
+//
+// The moment that counts is the first byte on the wire. A request therefore
+// gets its connection first, and the connection's first write runs under the
+// consent index's read lock, right after the check (conn.go). A withdrawal
+// takes the write lock: once it has returned, no send that rests on the
+// consent begins. What remains is the request that was already on its way.
+//
+// # At least once
+//
+// Google removes no duplicates but purchases with the same transaction_id. An
+// event is sent twice in two cases. The answer to a request was lost: then it
+// is repeated once, or, where the recipient tells duplicates apart, until it is
+// answered. Or the process died after the recipient's answer and before the
+// outcome was on disk: a window of one request per worker. Outcomes that are on
+// disk are read back at start ([Sink.Replay]) and not repeated; recording one
+// twice is harmless, for the table keeps one row per event and destination.
+//
+// # Why
+//
+// One sink and one cursor per site and service: an endpoint that is down holds
+// up its own events and nobody else's. Reading the spool once more per sink
+// costs little; a shared cursor would make every site wait for the slowest.
+//
+// The requests go through an http.Transport without a client on top: so there
+// is no redirect to follow, no cookie jar, and no error text with the URL,
+// which holds a secret.
+package forward
