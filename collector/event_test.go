@@ -39,6 +39,24 @@ func TestEventRoundTrip(t *testing.T) {
 	}
 }
 
+// TestDecodeVersion1 reads what an earlier version left in the spool: without
+// its last string.
+func TestDecodeVersion1(t *testing.T) {
+	t.Parallel()
+	want := full()
+	want.GASessions, want.Props = "", nil
+	old := want.appendTo(nil)
+	old = append(old[:len(old)-2], 0) // without the empty string; no properties
+	old[0] = 1
+	got, err := DecodeEvent(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestDecodeEventRefuses(t *testing.T) {
 	t.Parallel()
 	e := full()

@@ -154,11 +154,45 @@ func TestGoogleClientID(t *testing.T) {
 	}
 }
 
+// TestGoogleSession reads the cookies that gtag.js keeps of a visit, in both
+// layouts and whatever letters they have beside the session.
+func TestGoogleSession(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, cookies, want string }{
+		{"GS1", "_ga_TEST=GS1.1.1748246127.6.1.1748248990.22.0.263126385", "1748246127"},
+		{"GS2", "_ga_TEST=GS2.1.s1748246127$o6$g1$t1748248990$j22$l0$h263126385", "1748246127"},
+		{"GS2 with an unknown letter", "_ga_TEST=GS2.1.s1748246127$o6$g1$t1748248990$j22$l0$h263126385$dQn_x1", "1748246127"},
+		{"GS2 in another order", "_ga_TEST=GS2.2.o6$s1748246127$g1", "1748246127"},
+		{"another property", "_ga_OTHER=GS1.1.1748246127.6.1", ""},
+		{"the client's cookie", "_ga=GA1.1.1234567.1700000000", ""},
+		{"a layout to come", "_ga_TEST=GS3.1.s1748246127", ""},
+		{"no number", "_ga_TEST=GS2.1.sabc$o1", ""},
+		{"zero", "_ga_TEST=GS1.1.0.1", ""},
+		{"cut off", "_ga_TEST=GS2", ""},
+	}
+	for _, tt := range tests {
+		h := http.Header{"Cookie": {"x=1; " + tt.cookies}}
+		if got := GoogleSession(googleSessions(h, []string{"G-NONE", "G-TEST"}), "G-TEST"); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	both := googleSessions(http.Header{"Cookie": {"_ga_A=GS1.1.5.1; _ga_B=GS2.1.s6$o1"}}, []string{"G-A", "G-B"})
+	if both != "G-A=5 G-B=6" || GoogleSession(both, "G-B") != "6" || GoogleSession(both, "G-C") != "" {
+		t.Errorf("of two properties: %q", both)
+	}
+}
+
 func TestClientIPPrintsRedacted(t *testing.T) {
 	t.Parallel()
 	ip := ClientIP(netip.MustParseAddr(visitorIP))
 	var log bytes.Buffer
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "ip", ip, "in", struct{ IP ClientIP }{ip})
+	noTime := func(_ []string, a slog.Attr) slog.Attr { // whose digits could be the address's
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}
+	slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{ReplaceAttr: noTime})).Info("x", "ip", ip, "in", struct{ IP ClientIP }{ip})
 	j, err := json.Marshal(map[string]any{"ip": ip})
 	if err != nil {
 		t.Fatal(err)
