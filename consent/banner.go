@@ -97,7 +97,11 @@ func (s *Site) words(lang string, texts map[string]string) map[string]string {
 	if out == nil {
 		out = map[string]string{}
 	}
-	maps.Copy(out, s.Texts[lang])
+	for tag, own := range s.Texts {
+		if strings.EqualFold(tag, lang) { // pt-br
+			maps.Copy(out, own)
+		}
+	}
 	return out
 }
 

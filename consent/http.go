@@ -16,9 +16,10 @@ type Handler struct {
 	Ledger  *Ledger
 	Counter Counter
 	Banner  Banner
-	// Match returns the language to speak, for a language tag or the value of
-	// an Accept-Language header; Texts all its texts by name.
-	Match func(wanted string) string
+	// Match returns the language to speak: the one that suits the first of what
+	// is wanted that suits any, language tags or values of an Accept-Language
+	// header. Texts are all its texts by name.
+	Match func(wanted ...string) string
 	Texts func(lang string) map[string]string
 
 	// Country is the visitor's, ISO 3166-1 alpha-2, "" where unknown; asked
@@ -200,7 +201,7 @@ func (h *Handler) GetBanner(c echo.Context) error {
 		return fmt.Errorf("banner: %w", err)
 	}
 	query := r.URL.Query()
-	view := View{Site: policy.Site.Domain, Language: h.Match(wanted(r, query.Get("lang")))}
+	view := View{Site: policy.Site.Domain, Language: h.speak(r, query.Get("lang"))}
 	key := ""
 	switch {
 	case query.Get("more") == "1":
@@ -223,12 +224,9 @@ func (h *Handler) GetBanner(c echo.Context) error {
 	return nil
 }
 
-// wanted is what the visitor wants to be spoken to in.
-func wanted(r *http.Request, lang string) string {
-	if lang != "" {
-		return lang
-	}
-	return r.Header.Get("Accept-Language")
+// speak returns the language to speak: the page's, else the browser's.
+func (h *Handler) speak(r *http.Request, page string) string {
+	return h.Match(page, r.Header.Get("Accept-Language"))
 }
 
 // count counts a GET; a HEAD shows nothing to anybody.

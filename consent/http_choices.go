@@ -31,7 +31,7 @@ func (h *Handler) GetChoices(c echo.Context) error {
 		return fmt.Errorf("choices: %w", err)
 	}
 	query := r.URL.Query()
-	lang := h.Match(wanted(r, query.Get("lang")))
+	lang := h.speak(r, query.Get("lang"))
 	page := &choicesPage{
 		words: policy.Site.words(lang, h.Texts(lang)), query: backHere(r),
 		Language: lang, Direction: direction(lang), Site: policy.Site.Domain, Controller: policy.Site.Controller,
@@ -139,7 +139,7 @@ func formError(err error) error {
 func (h *Handler) act(c echo.Context, policy *Policy, form url.Values) (string, error) {
 	r := c.Request()
 	raw := RawToken(r, "")
-	in := Choice{Site: policy.Site.Domain, Notice: form.Get("notice"), Language: h.Match(wanted(r, r.URL.Query().Get("lang")))}
+	in := Choice{Site: policy.Site.Domain, Notice: form.Get("notice"), Language: h.speak(r, r.URL.Query().Get("lang"))}
 	done := "saved"
 	switch form.Get("action") {
 	case "erase":

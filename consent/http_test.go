@@ -59,8 +59,8 @@ func newDoors(t testing.TB, sites ...*Site) *doors {
 	texts := map[string]map[string]string{"en": shippedWords(t, "en"), "de": shippedWords(t, "de")}
 	d.handler = &Handler{
 		Ledger: h.Ledger, Counter: h.journal, Banner: banners{},
-		Match: func(wanted string) string {
-			if strings.HasPrefix(wanted, "de") {
+		Match: func(wanted ...string) string {
+			if slices.ContainsFunc(wanted, func(w string) bool { return strings.HasPrefix(w, "de") }) {
 				return "de"
 			}
 			return "en"

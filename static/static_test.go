@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -183,21 +184,40 @@ func TestTexts(t *testing.T) {
 		slices.Sort(out)
 		return out
 	}
+	placeholders := func(text string) []string {
+		found := regexp.MustCompile(`\{\w*\}`).FindAllString(text, -1)
+		slices.Sort(found)
+		return slices.Compact(found)
+	}
 	for _, lang := range Languages() {
 		texts, _ := Texts(lang)
 		if diff := cmp.Diff(names(english), names(texts)); diff != "" {
 			t.Errorf("%s has not the texts that English has (-en +%s):\n%s", lang, lang, diff)
 		}
+		same := 0
 		for name, text := range texts {
-			for _, part := range []string{"{controller}", "{date}", "{names}"} {
-				if strings.Contains(english[name], part) != strings.Contains(text, part) {
-					t.Errorf("%s: %s: %s is here or there alone", lang, name, part)
-				}
+			if diff := cmp.Diff(placeholders(english[name]), placeholders(text)); diff != "" {
+				t.Errorf("%s: %s: placeholders (-en +%s): %s", lang, name, lang, diff)
 			}
-			if strings.TrimSpace(text) == "" {
-				t.Errorf("%s: %s is empty", lang, name)
+			if text == "" || strings.TrimSpace(text) != text || strings.Contains(text, "  ") {
+				t.Errorf("%s: %s: %q is empty, or has blanks to spare", lang, name, text)
+			}
+			if text == english[name] {
+				same++
 			}
 		}
+		if lang != fallback && same > len(english)/10 {
+			t.Errorf("%s: %d of %d texts are the English ones", lang, same, len(english))
+		}
+		for _, pair := range [][2]string{{"accept", "reject"}, {"agree", "decline"}, {"accept", "agree"}, {"reject", "decline"}} {
+			if strings.EqualFold(texts[pair[0]], texts[pair[1]]) {
+				t.Errorf("%s: %s and %s are both %q", lang, pair[0], pair[1], texts[pair[0]])
+			}
+		}
+	}
+	german, _ := Texts("de")
+	if german["accept"] != "Alle akzeptieren" || german["reject"] != "Alle ablehnen" {
+		t.Errorf("German buttons: %q, %q", german["accept"], german["reject"])
 	}
 	english["accept"] = "changed"
 	if again, _ := Texts("en"); again["accept"] != "Accept all" {
@@ -210,13 +230,57 @@ func TestTexts(t *testing.T) {
 
 func TestMatch(t *testing.T) {
 	t.Parallel()
-	for asked, want := range map[string]string{
-		"de": "de", "de-AT": "de", "gsw": "de", "en-GB": "en", "fr": "en", "fr, de;q=0.8, en;q=0.5": "de",
-		"": "en", "*": "en", "not a language, at all": "en", "\x00": "en",
+	for _, c := range []struct {
+		want   string
+		wanted []string // of the page, then of the browser
+	}{
+		{"de", []string{"de"}},
+		{"de", []string{"de-AT"}},
+		{"de", []string{"gsw"}},
+		{"de", []string{"DE_de"}},
+		{"en", []string{"en-GB"}},
+		{"fr", []string{"fr, de;q=0.8, en;q=0.5"}},
+		{"de", []string{"tlh, fr;q=0.1, de;q=0.8"}},
+		{"pt", []string{"pt-AO"}},
+		{"pt", []string{"pt-PT"}},
+		{"pt-BR", []string{"pt-BR"}},
+		{"nb", []string{"no"}},
+		{"nb", []string{"nn"}},
+		{"nb", []string{"nb-NO"}},
+		{"he", []string{"iw"}},
+		{"zh-Hans", []string{"zh"}},
+		{"zh-Hans", []string{"zh-CN"}},
+		{"zh-Hans", []string{"zh-SG"}},
+		{"zh-Hant", []string{"zh-TW"}},
+		{"zh-Hant", []string{"zh-HK"}},
+		{"en", []string{""}},
+		{"en", []string{"*"}},
+		{"en", []string{"tlh"}},
+		{"en", []string{"not a language, at all"}},
+		{"en", []string{"\x00"}},
+		{"en", nil},
+		// The page's language goes before the browser's, where there is one.
+		{"fi", []string{"fi", "sv, en;q=0.5"}},
+		{"sv", []string{"", "sv, en;q=0.5"}},
+		{"sv", []string{"xyz", "sv, en;q=0.5"}},
+		{"sv", []string{"\x00", "sv, en;q=0.5"}},
+		{"en", []string{"en", "sv"}},
+		{"en", []string{"tlh", ""}},
 	} {
-		if got := Match(asked); got != want {
-			t.Errorf("Match(%q) = %q, want %q", asked, got, want)
+		if got := Match(c.wanted...); got != c.want {
+			t.Errorf("Match(%q) = %q, want %q", c.wanted, got, c.want)
 		}
+	}
+}
+
+// TestLanguages: the 24 of the European Union, and those of visitors from
+// elsewhere.
+func TestLanguages(t *testing.T) {
+	t.Parallel()
+	want := strings.Fields(`en ar bg cs da de el es et fi fr ga he hi hr hu is it ja ko lt lv mt nb nl pl pt pt-BR ro sk sl sv tr uk
+		zh-Hans zh-Hant`)
+	if diff := cmp.Diff(want, Languages()); diff != "" {
+		t.Errorf("languages (-want +got):\n%s", diff)
 	}
 }
 

@@ -35,18 +35,20 @@ func Languages() []string {
 	return append([]string{fallback}, others...)
 }
 
-// Match returns the language of Languages that suits best what is asked for: a
-// BCP 47 tag or the value of an Accept-Language header. English where nothing does.
-func Match(lang string) string {
-	wanted, _, err := language.ParseAcceptLanguage(lang)
-	if err != nil {
-		return fallback
+// Match returns the language of Languages that suits best the first of what is
+// wanted that suits any: each is a BCP 47 tag or the value of an
+// Accept-Language header. English where nothing does.
+func Match(wanted ...string) string {
+	for _, w := range wanted {
+		tags, _, err := language.ParseAcceptLanguage(w)
+		if err != nil {
+			continue
+		}
+		if _, index, confidence := matcher().Match(tags...); confidence != language.No {
+			return Languages()[index]
+		}
 	}
-	_, index, confidence := matcher().Match(wanted...)
-	if confidence == language.No {
-		return fallback
-	}
-	return Languages()[index]
+	return fallback
 }
 
 var matcher = sync.OnceValue(func() language.Matcher {
