@@ -17,6 +17,6 @@ func (h *Handler) GetMarked(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("marked elements: %w", err)
 	}
-	lang := h.Match(wanted(r, r.URL.Query().Get("lang")))
+	lang := h.speak(r, r.URL.Query().Get("lang"))
 	return c.JSON(http.StatusOK, policy.marked(lang, h.Texts(lang)))
 }
