@@ -39,6 +39,9 @@ type Options struct {
 	// APIKey reports whether the request carries an API key of the site; nil:
 	// there are none.
 	APIKey func(r *http.Request, site string) bool
+	// Limit refuses a request for events of a site, with what its error says;
+	// nil: it never does.
+	Limit func(site string) error
 	// ClientIDKey, 32 bytes, derives client ids for Google Analytics. It must
 	// stay the same for as long as visitors are to be recognised there.
 	ClientIDKey []byte
@@ -67,6 +70,7 @@ type Handler struct {
 	geo      *enrich.Geo
 	clientIP func(echo.Context) netip.Addr
 	apiKey   func(*http.Request, string) bool
+	limit    func(site string) error
 
 	clients    *mac
 	days       dayKeys
@@ -88,7 +92,7 @@ func NewHandler(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		ledger: o.Ledger, appender: o.Appender, counter: o.Counter, sites: map[string]*SiteOptions{},
-		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey,
+		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, limit: o.Limit,
 		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
 		duplicates: newDuplicates(), sessions: newSessions(),
 	}
@@ -153,7 +157,7 @@ func (h *Handler) PostEvents(c echo.Context) error {
 }
 
 // take brings events that a door has read to the spool. Errors:
-// consent.ErrForbiddenOrigin, ErrUnavailable.
+// consent.ErrForbiddenOrigin, ErrUnavailable, and that of Options.Limit.
 func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (outcome, error) {
 	r := c.Request()
 	byKey := h.apiKey != nil && r.Header.Get("Authorization") != "" && h.apiKey(r, policy.Site.Domain)
@@ -162,6 +166,11 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 		return outcome{}, fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
 	}
 	policy.Site.CORS(c.Response().Header(), r)
+	if h.limit != nil {
+		if err := h.limit(policy.Site.Domain); err != nil {
+			return outcome{}, fmt.Errorf("take events: %w", err)
+		}
+	}
 	work := intake{
 		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
 		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,

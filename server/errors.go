@@ -75,7 +75,7 @@ var answers = []struct {
 	{err: consent.ErrMediaType, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
 		detail: "Send application/json (or text/plain that holds JSON, for sendBeacon), without Content-Encoding."},
 	{err: consent.ErrTooMany, status: http.StatusTooManyRequests, title: "Too many requests", retry: time.Minute,
-		detail: "Wait as long as Retry-After says."},
+		detail: "Wait as long as Retry-After says. The operator sets how much is too much: limits in sluice.yaml."},
 	{err: consent.ErrUnavailable, status: http.StatusServiceUnavailable, title: "Cannot keep this now", retry: 30 * time.Second,
 		detail: "Disk or database cannot be used now. A withdrawal is in force all the same. Send the same request again after Retry-After."},
 	{err: query.ErrUnavailable, status: http.StatusServiceUnavailable, title: "No statistics now", retry: 10 * time.Second,

@@ -44,6 +44,13 @@ func TestClientAddress(t *testing.T) {
 		{"IPv4 mapped into IPv6", "[::ffff:203.0.113.5]:4000", nil, "203.0.113.5", "site.example"},
 		{"zone", "[fe80::1%eth0]:4000", nil, "fe80::1", "site.example"},
 		{"entry that is no address", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5, unknown"}}, "10.0.0.1", "site.example"},
+		{"client on a private network that nobody listed", "10.0.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4, 192.168.1.7"}}, "192.168.1.7", "site.example"},
+		{"whoever is on a trusted network is believed", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5, 10.0.0.9"}}, "203.0.113.5", "site.example"},
+		{"an empty entry", "10.0.0.1:4000", h{"X-Forwarded-For": {"203.0.113.5, "}}, "10.0.0.1", "site.example"},
+		{"an empty header", "10.0.0.1:4000", h{"X-Forwarded-For": {""}}, "10.0.0.1", "site.example"},
+		{"carrier-grade NAT behind a proxy", "10.0.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4, 100.64.0.7"}}, "100.64.0.7", "site.example"},
+		{"IPv4 mapped into IPv6 in the list", "10.0.0.1:4000", h{"X-Forwarded-For": {"1.2.3.4, ::ffff:203.0.113.5"}}, "203.0.113.5", "site.example"},
+		{"another proxy's real address", "10.0.0.1:4000", h{"X-Real-Ip": {"1.2.3.4"}, "Forwarded": {"for=1.2.3.4"}}, "10.0.0.1", "site.example"},
 		{"client on a trusted network", "10.0.0.1:4000", h{"X-Forwarded-For": {"10.0.0.9"}}, "10.0.0.9", "site.example"},
 		{"trusted proxy without the header", "10.0.0.1:4000", nil, "10.0.0.1", "site.example"},
 		{"unix socket", "@", h{"X-Forwarded-For": {"203.0.113.5"}}, "203.0.113.5", "site.example"},
@@ -78,4 +85,54 @@ func TestClientAddress(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNobodyElseIsBelieved sends every header by which a proxy speaks from
+// peers that nobody listed: none of them moves the address or the host.
+func TestNobodyElseIsBelieved(t *testing.T) {
+	t.Parallel()
+	o := newOrigins(config.Default().Server)
+	headers := append([]string{"Cf-Connecting-Ip", "True-Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "Fastly-Client-Ip"}, forwarding...)
+	for _, peer := range []string{"203.0.113.5:4000", "10.0.0.1:4000", "192.168.1.1:4000", "100.64.0.1:4000", "169.254.1.1:4000", "[fd00::1]:4000", "[2001:db8::1]:4000"} {
+		for _, name := range headers {
+			r := httptest.NewRequest(http.MethodGet, "http://site.example/_s/s.js", nil)
+			r.RemoteAddr = peer
+			r.Header[name] = []string{"127.0.0.1", "1.2.3.4"}
+			o.settle(r)
+			if got, want := parseAddr(r.RemoteAddr), parseAddr(peer); got != want || r.Host != "site.example" {
+				t.Errorf("%s from %s: taken for %v asking %s", name, peer, got, r.Host)
+			}
+		}
+	}
+}
+
+// FuzzForwardedFor holds two rules for whatever is written into the header:
+// from a peer that nobody listed it moves nothing, and from a proxy the last
+// address that is not a proxy's counts, whatever stands before it.
+func FuzzForwardedFor(f *testing.F) {
+	for _, seed := range []string{"", "1.2.3.4", "1.2.3.4, ::1", "unknown, _hidden, 10.0.0.1:99999", "[::1]:1, ,,", "1.2.3.4%eth0", "203.0.113.5\x00", "::ffff:1.2.3.4"} {
+		f.Add(seed, "")
+		f.Add("6.6.6.6", seed)
+	}
+	o := newOrigins(config.Default().Server)
+	const visitor = "203.0.113.5"
+	f.Fuzz(func(t *testing.T, first, second string) {
+		settle := func(peer string, lines ...string) string {
+			r := httptest.NewRequest(http.MethodGet, "http://site.example/", nil)
+			r.RemoteAddr, r.Header = peer, http.Header{"X-Forwarded-For": lines}
+			o.settle(r)
+			if len(r.Header) > 0 {
+				t.Errorf("left for the handlers: %v", r.Header)
+			}
+			return parseAddr(r.RemoteAddr).String()
+		}
+		if got := settle(visitor+":4000", first, second); got != visitor {
+			t.Errorf("a visitor is taken for %s", got)
+		}
+		for _, lines := range [][]string{{first, second, visitor}, {first, second + "," + visitor}, {first, second, visitor + ":55", "127.0.0.2"}} {
+			if got := settle("127.0.0.1:4000", lines...); got != visitor {
+				t.Errorf("%q through a proxy: a visitor is taken for %s", lines, got)
+			}
+		}
+	})
 }

@@ -25,9 +25,18 @@ func (m *machine) routes() (http.Handler, error) {
 	e.IPExtractor = echo.ExtractIPDirect() // origins has put the client in the peer's place
 	e.Use(requestID, accessLog(m.log, m.metrics), recoverer(m.log), secure, limitBody)
 
-	// The doors of browsers, with the prefix kept or stripped.
+	// The doors of browsers, with the prefix kept or stripped. What visitors
+	// decide, read and erase has a limit of its own.
+	limits := m.limits
 	for _, base := range m.bases() {
-		g := e.Group(base)
+		own := e.Group(base, limits.byNetwork(limits.choices))
+		own.POST("/d", m.consents.PostDecision)
+		both(own, "/choices", m.consents.GetChoices)
+		own.POST("/choices", m.consents.PostChoices)
+		both(own, "/me", m.consents.GetMe)
+		own.DELETE("/me", m.consents.DeleteMe)
+
+		g := e.Group(base, limits.byNetwork(limits.traffic))
 		both(g, "/s.js", m.getScript)
 		for _, name := range static.Chunks() {
 			both(g, "/"+name, getChunk)
@@ -35,17 +44,12 @@ func (m *machine) routes() (http.Handler, error) {
 		both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
 		both(g, "/b", m.consents.GetBanner)
 		both(g, "/m", m.consents.GetMarked)
-		g.POST("/d", m.consents.PostDecision)
 		g.POST("/e", m.collector.PostEvents)
 		g.POST("/api/event", m.collector.PostPlausible)
 		g.POST("/api/send", m.collector.PostUmami)
 		g.GET("/count", m.collector.CountGoatCounter)
 		g.POST("/count", m.collector.CountGoatCounter)
 		g.POST("/p", m.consents.PostPreferences)
-		both(g, "/choices", m.consents.GetChoices)
-		g.POST("/choices", m.consents.PostChoices)
-		both(g, "/me", m.consents.GetMe)
-		g.DELETE("/me", m.consents.DeleteMe)
 		both(g, "/gpc.json", m.consents.GetGPC)
 		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send"} {
 			g.OPTIONS(door, m.consents.Preflight)

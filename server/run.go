@@ -76,6 +76,7 @@ type machine struct {
 	noting    noting
 	consents  *consent.Handler
 	auth      *auth
+	limits    *limits
 	metrics   *metrics
 	health    *health
 	handler   http.Handler // the public listener's
@@ -90,7 +91,7 @@ type machine struct {
 // assemble builds the machine from the innermost part outwards. None of it
 // waits for ClickHouse or the network.
 func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *machine, err error) {
-	m = &machine{config: c, log: log, now: now, metrics: newMetrics()}
+	m = &machine{config: c, log: log, now: now, metrics: newMetrics(), limits: newLimits(c, log, now)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.abandon())

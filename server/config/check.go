@@ -40,12 +40,6 @@ func (k *checker) locate(path string) place {
 	}
 }
 
-// names reports whether the file names path.
-func (k *checker) names(path string) bool {
-	_, ok := k.places[path]
-	return ok
-}
-
 func (k *checker) oneOf(path, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		k.say(path, "%q is not one of %s", value, strings.Join(allowed, ", "))

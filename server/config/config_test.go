@@ -168,7 +168,7 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 		got = append(got, n.Path)
 	}
 	want := []string{
-		"server.tls.domains", "clickhouse.cluster", "keys.phone", "limits",
+		"server.tls.domains", "clickhouse.cluster", "keys.phone",
 		"sites[0].banner.variants",
 		"sites[0].accept.gtag",
 		"hooks.twilio", "hooks.meta", "hooks.green-api", "mail",

@@ -16,8 +16,6 @@ func (c *Config) Notices() []Problem {
 	later(len(c.Server.TLS.Domains) > 0, "server.tls.domains", "certificates from ACME (let a proxy end TLS)")
 	later(c.ClickHouse.Cluster != "", "clickhouse.cluster", "replicated and distributed tables")
 	later(c.Keys.Phone != "", "keys.phone", "messaging consent")
-	limits := Default().Limits
-	later(c.Limits != limits && k.names("limits"), "limits", "rate limits (let a proxy limit requests)")
 	later(c.Hooks.Twilio.AuthToken != "", "hooks.twilio", "inbound STOP messages")
 	later(c.Hooks.Meta != Meta{}, "hooks.meta", "inbound STOP messages")
 	later(c.Hooks.GreenAPI.Token != "", "hooks.green-api", "inbound STOP messages")
