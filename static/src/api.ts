@@ -21,8 +21,15 @@ export interface Sluice {
   readonly _: Inner;
 }
 
-/** What the script lends to the banner, which is loaded only where it is needed. */
+/** What the script lends to the banner and to its chunks, which are loaded only where they are needed. */
 export interface Inner {
+  /** Address of the doors, with its last slash. */
+  base: string;
+  site: string;
+  lang: string;
+  /** The choice as last read. */
+  current(): Choice | null;
+  listen: typeof listen;
   /** Loads the banner, or shows the one that is loaded; `open`: the preferences. */
   ask(open?: boolean): void;
   post(path: string, body: object): Promise<Response>;
@@ -43,20 +50,14 @@ export interface Inner {
   /** Set where a tag of Google's ran that nobody marked; goes with the decision. */
   outside?: boolean;
   /** Set by a chunk of the script, and started at once, before any other script runs. */
-  chunk?: (core: Core) => void;
+  chunk?: Chunk;
 }
 
-/** What the script lends to its own chunks, and to no script of the page. */
-export interface Core {
-  /** Address of the doors, with its last slash. */
-  base: string;
-  site: string;
-  lang: string;
-  current(): Choice | null;
-  listen: typeof listen;
-  trusted: Policy;
-  inner: Inner;
-}
+/**
+ * What the script lends to its own chunks, and to no script of the page: the
+ * policy under which text becomes code.
+ */
+export type Chunk = (inner: Inner, trusted: Policy) => void;
 
 declare global {
   interface Window {

@@ -18,22 +18,21 @@ function ask(open?: boolean): void {
   load(`b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
 }
 
-const inner: Inner = Object.assign(memory, { ask, post, sync, forget, load });
+const inner: Inner = Object.assign(memory, { base, site, lang, current, listen, ask, post, sync, forget, load });
 
 /** Loads a chunk and starts it. */
-const use = (name: string) => load(name, () => inner.chunk!({ base, site, lang, current, listen, trusted, inner }));
+const use = (name: string) => load(name, () => inner.chunk!(inner, trusted));
 
 const MARKED = '[data-purpose],[data-service],[src*=tagmanager],[src$="/g.js"]';
-const watcher = new MutationObserver(look);
+let due: unknown;
+const watcher = new MutationObserver(() => (due ||= setTimeout(look, 50)));
 
-/** Looks for what the page marked, and for Google's tags, in what was added to it: the rest is the business of a chunk. */
-function look(added: { addedNodes: Iterable<Node> }[]): void {
-  for (const { addedNodes } of added)
-    for (const node of addedNodes as Iterable<Element>)
-      if (node.matches?.(MARKED) || node.querySelector?.(MARKED)) {
-        watcher.disconnect();
-        return use(__chunks.marked);
-      }
+/** Looks for what the page marked, and for Google's tags: the rest is the business of a chunk. */
+function look(): void {
+  due = undefined;
+  if (!document.querySelector(MARKED)) return;
+  watcher.disconnect();
+  use(__chunks.marked);
 }
 
 async function start(): Promise<Choice | null> {
@@ -51,7 +50,7 @@ async function start(): Promise<Choice | null> {
 
   sync();
   watcher.observe(document, { childList: true, subtree: true });
-  look([{ addedNodes: [document] }]);
+  look();
   if (!current()) ask();
   return current();
 }

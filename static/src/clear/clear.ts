@@ -4,8 +4,6 @@
  * keys that it declares, as far as a script can see them. What is HttpOnly ends
  * with the server's answer to the decision.
  */
-import { setCookie } from '../cookies';
-
 /** `declared`: names of cookies and storage keys; one that ends in `*` matches any rest. */
 function clear(declared: string[]): void {
   const matches = (name: string) => declared.some((d) => (d.endsWith('*') ? name.startsWith(d.slice(0, -1)) : name === d));
@@ -30,8 +28,9 @@ function expireEverywhere(name: string): void {
   const steps = location.pathname.split('/').slice(1);
   const paths = new Set(['/', ...steps.flatMap((_, i) => ['/' + steps.slice(0, i + 1).join('/'), '/' + steps.slice(0, i + 1).join('/') + '/'])]);
   for (const domain of domains) {
-    for (const path of paths) setCookie(`${name}=;max-age=0`, domain, path);
-    setCookie(`${name}=;max-age=0;partitioned`, domain);
+    const expired = `${name}=;max-age=0${domain && ';domain=' + domain};path=`;
+    for (const path of paths) document.cookie = expired + path;
+    document.cookie = expired + '/;secure;partitioned';
   }
 }
 

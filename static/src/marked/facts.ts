@@ -1,4 +1,4 @@
-import type { Core } from '../api';
+import type { Inner } from '../api';
 
 /** What `GET <base>/m` tells about the site's services, in the visitor's language. */
 export interface Facts {
@@ -13,7 +13,7 @@ export interface Facts {
 }
 
 /** Reads them when they are first needed, once for the page. */
-export function readFacts({ base, site, lang }: Core): () => Promise<Facts> {
+export function readFacts({ base, site, lang }: Inner): () => Promise<Facts> {
   let read: Promise<Facts> | undefined;
   return () =>
     (read ??= fetch(`${base}m?site=${site}&lang=${lang}`, { credentials: 'omit' }).then((answer) => {

@@ -1,4 +1,4 @@
-import type { Core } from '../api';
+import type { Inner } from '../api';
 import css from './frames.css';
 import type { Facts } from './facts';
 
@@ -12,7 +12,7 @@ export interface Frames {
   mend(): boolean;
 }
 
-export function createFrames({ current, inner, lang }: Core, facts: () => Promise<Facts>): Frames {
+export function createFrames({ ask, current, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
   /** Where an element that was let load keeps its address. */
   const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
   const once = new WeakSet<HTMLElement>();
@@ -96,9 +96,9 @@ export function createFrames({ current, inner, lang }: Core, facts: () => Promis
       name === purpose || !!choice?.purposes.includes(name) || named.some((s) => on(s) && services[s]!.purpose === name);
     const map = (names: string[], yes: (name: string) => boolean) => Object.fromEntries(names.map((name) => [name, yes(name)]));
     const body = { purposes: map(Object.keys(purposes), wants), services: map(named, on), method: 'custom', notice, lang };
-    const answer = await inner.post('d', body).catch(() => undefined);
-    inner.sync();
-    if (answer?.status !== 201 || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) inner.ask(true);
+    const answer = await post('d', body).catch(() => undefined);
+    sync();
+    if (answer?.status !== 201 || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) ask(true);
   }
 
   function mend(): boolean {

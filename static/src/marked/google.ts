@@ -1,4 +1,4 @@
-import type { Core } from '../api';
+import type { Inner } from '../api';
 
 /** The part of Google's tags that runs on the page, where the site loads them itself. */
 export interface Google {
@@ -18,7 +18,8 @@ const SIGNALS = ['ad_storage', 'ad_user_data', 'ad_personalization', 'analytics_
  * default before everything else; where a site has left it out, and a tag will
  * run under a grant, it is set here. A grant is one update, and so is its end.
  */
-export function createGoogle({ current, inner }: Core): Google {
+export function createGoogle(inner: Inner): Google {
+  const { current } = inner;
   const page = window as unknown as Page;
   let told: readonly string[] = [];
   let time = 0;

@@ -5,7 +5,8 @@
  * granted, in document order, also where it is inserted later; and a frame, an
  * image or a link stops when the grant ends.
  */
-import type { Core } from '../api';
+import type { Inner } from '../api';
+import type { Policy } from '../loader';
 import { readFacts } from './facts';
 import { createFrames } from './frames';
 import { createGoogle } from './google';
@@ -14,12 +15,12 @@ import { createRunner } from './runner';
 /** What is looked at: marked elements, and Google's tag, marked or not. */
 const SEEN = '[data-purpose],[data-service],script[src*=googletagmanager]';
 
-function start(core: Core): void {
-  const { current, listen } = core;
-  const facts = readFacts(core);
-  const google = createGoogle(core);
-  const frames = createFrames(core, facts);
-  const runner = createRunner(core);
+function start(inner: Inner, trusted: Policy): void {
+  const { current, listen } = inner;
+  const facts = readFacts(inner);
+  const google = createGoogle(inner);
+  const frames = createFrames(inner, facts);
+  const runner = createRunner(trusted);
 
   /** Whether a marked element may take effect. The essential asks nobody. */
   function granted({ purpose, service }: DOMStringMap): boolean {

@@ -1,4 +1,4 @@
-import type { Core } from '../api';
+import type { Policy } from '../loader';
 
 /** Runs marked scripts, each once. */
 export interface Runner {
@@ -15,7 +15,7 @@ export interface Runner {
  * marked one and goes when it ran. A framework that rendered the marked one finds
  * its document as it left it.
  */
-export function createRunner({ trusted }: Core): Runner {
+export function createRunner(trusted: Policy): Runner {
   const done = new WeakSet<Element>();
   const services = new Set<string>();
   let deferred: HTMLScriptElement[] = [];
