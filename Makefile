@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test fuzz check bench deps dist geo chromium hosts tools clean
+.PHONY: help run build test fuzz torture check bench deps dist geo chromium hosts tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -52,12 +52,18 @@ test-ts: $(MODULES)
 test-go: deps geo chromium hosts
 	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
 
-fuzz: ## look for inputs that break a reader; FUZZTIME=5m for longer
-	@grep -rno --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z]*' . | while IFS=: read -r file _ name; do \
+fuzz: ## look for inputs that break a reader (FUZZTIME=5m FUZZ=FuzzParseFrame)
+	@grep -rnoE --include='*_test.go' --exclude-dir=node_modules '^func ($(or $(FUZZ),Fuzz[A-Za-z]*))' . | while IFS=: read -r file _ name; do \
 		name="$${name#func }"; \
 		printf '\033[1m==> %s\033[0m\n' "$$name"; \
 		$(GO) test -run '^$$' -fuzz "^$$name$$" -fuzztime $(or $(FUZZTIME),10000x) "$$(dirname "$$file")"; \
 	done
+
+# Every kill is a round; the outage is ClickHouse's, under load.
+torture: deps ## kill and starve it for long (ROUNDS=200 OUTAGE=10m)
+	$(call say,torture: $(or $(ROUNDS),200) rounds)
+	@$(TESTENV) SLUICE_TORTURE_ROUNDS=$(or $(ROUNDS),200) SLUICE_OUTAGE=$(or $(OUTAGE),10m) \
+		$(GO) test -count 1 -v -timeout 5h -parallel 1 -run 'TestTorture|TestDiskFull|TestLongOutage' ./server/e2e
 
 check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
 	$(call say,gofmt)

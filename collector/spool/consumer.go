@@ -89,10 +89,15 @@ type consumer struct {
 	batch   time.Time // the same of the batch in flight
 	attempt int
 	lastErr error
+
+	yields    bool   // its sink is a Yielder
+	yieldTo   uint64 // it has to give up what is before this seq
+	yielded   uint64 // records given up since Open
+	interrupt func() // ends the delivery under way
 }
 
 func newConsumer(name string) *consumer {
-	return &consumer{name: name, told: make(chan struct{}, 1), want: math.MaxUint64}
+	return &consumer{name: name, told: make(chan struct{}, 1), want: math.MaxUint64, interrupt: func() {}}
 }
 
 // tell is called under mu when records up to seq have become readable.
@@ -118,7 +123,7 @@ func (s *Spool) Consume(ctx context.Context, name string, sink Sink, o ConsumerO
 	if err := checkName(name); err != nil {
 		return err
 	}
-	c, err := s.startConsumer(name)
+	c, err := s.startConsumer(name, sink)
 	if err != nil {
 		return err
 	}
@@ -170,7 +175,7 @@ func (s *Spool) register(name string) (*consumer, error) {
 	return c, nil
 }
 
-func (s *Spool) startConsumer(name string) (*consumer, error) {
+func (s *Spool) startConsumer(name string, sink Sink) (*consumer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c, err := s.register(name)
@@ -184,6 +189,7 @@ func (s *Spool) startConsumer(name string) (*consumer, error) {
 		c.pending = time.Now()
 	}
 	c.running = true
+	_, c.yields = sink.(Yielder)
 	s.workers.Add(1)
 	return c, nil
 }
@@ -192,5 +198,6 @@ func (s *Spool) stopConsumer(c *consumer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c.running, c.pending, c.batch = false, time.Time{}, time.Time{}
+	c.yields, c.yieldTo, c.interrupt = false, 0, func() {}
 	s.workers.Done()
 }

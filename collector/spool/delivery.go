@@ -27,6 +27,9 @@ func (d *delivery) run(ctx context.Context) {
 		return
 	}
 	for {
+		if until := d.yielding(); until > 0 && !d.yield(ctx, until) {
+			return
+		}
 		until, ok := d.wait(ctx)
 		if !ok {
 			return
@@ -153,40 +156,53 @@ func (d *delivery) bounded(b Batch, last uint64, full bool) Batch {
 	return b
 }
 
-// deliver hands b to the sink until it takes it. False when ctx ended first:
-// then b stays in flight.
+// deliver hands b to the sink until it takes it, or until the spool needs the
+// room. False when ctx ended first: then b stays in flight.
 func (d *delivery) deliver(ctx context.Context, b Batch, attempt int) bool {
 	if len(b.Records) > 0 {
+		work, cancel := d.interruptible(ctx)
+		defer cancel()
 		p := position{next: b.First, first: b.First, last: b.Last, sum: batchSum(b.Records)}
-		for ; ; attempt++ {
+		attempt--
+		taken := d.retry(work, func() error {
+			attempt++
 			b.Attempt, p.attempt = attempt, uint32(attempt)
-			err := d.c.cursor.save(p)
-			if err == nil {
-				err = d.sink.Deliver(ctx, b)
+			if err := d.c.cursor.save(p); err != nil {
+				return err
 			}
-			if err == nil {
-				break
-			}
-			if ctx.Err() != nil {
-				return false
-			}
-			d.failed(ctx, attempt, err)
-			if !d.pause(ctx, attempt) {
-				return false
-			}
+			return d.sink.Deliver(work, b)
+		})
+		if !taken {
+			return ctx.Err() == nil && d.yield(ctx, d.yielding())
 		}
 	}
+	return d.move(ctx, b.Last+1)
+}
+
+// retry calls fn until it succeeds; false when ctx ended first.
+func (d *delivery) retry(ctx context.Context, fn func() error) bool {
 	for attempt := 1; ; attempt++ {
-		err := d.c.cursor.save(position{next: b.Last + 1})
+		err := fn()
 		if err == nil {
-			d.advanced(b.Last + 1)
 			return true
+		}
+		if ctx.Err() != nil {
+			return false
 		}
 		d.failed(ctx, attempt, err)
 		if !d.pause(ctx, attempt) {
 			return false
 		}
 	}
+}
+
+// move brings the cursor to next, on disk first.
+func (d *delivery) move(ctx context.Context, next uint64) bool {
+	if !d.retry(ctx, func() error { return d.c.cursor.save(position{next: next}) }) {
+		return false
+	}
+	d.advanced(next)
+	return true
 }
 
 // failed notes an attempt that did not work out.

@@ -107,6 +107,10 @@
 // Segments start small and double with use, so an idle site does not write
 // 64 MiB of zeros every few minutes.
 //
+// A consumer whose sink is a [Yielder] holds a segment only while there is room:
+// statistics are not refused because another recipient is away. It gives up one
+// segment at a time, before the limit is reached, and only where that frees it.
+//
 // A cursor's slots lie in blocks of their own: a sector that a power cut tears
 // can take one, never both.
 package spool

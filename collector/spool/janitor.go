@@ -43,18 +43,26 @@ func (s *Spool) wakeJanitor() {
 func (s *Spool) prepare() {
 	s.mu.Lock()
 	size, name := s.nextSize, s.tmpName()
-	wanted := s.prepared == nil && s.stats.bytes+size <= s.o.MaxBytes
+	tight := s.prepared == nil && s.stats.bytes+size > s.o.MaxBytes
+	wanted := s.prepared == nil && !tight
 	s.mu.Unlock()
 	if !wanted {
+		if tight {
+			s.makeRoom()
+		}
 		return
 	}
 	f, err := s.disk.create(name)
+	if err == nil {
+		if err = s.fill(f, size); err != nil {
+			err = errors.Join(err, f.Close(), s.disk.remove(name))
+		}
+	}
 	if err != nil {
 		s.log.Warn("next segment cannot be prepared", "err", err)
-		return
-	}
-	if err := s.fill(f, size); err != nil {
-		s.log.Warn("next segment cannot be prepared", "err", errors.Join(err, f.Close(), s.disk.remove(name)))
+		if outOfSpace(err) {
+			s.makeRoom()
+		}
 		return
 	}
 	s.mu.Lock()
@@ -129,6 +137,12 @@ func (s *Spool) takePrepared() preparedFile {
 	return *p
 }
 
+func (s *Spool) isPrepared() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.prepared != nil
+}
+
 // tmpName is a new one each time: while the committer is about to rename a
 // prepared file, the janitor may be making the next. The caller holds mu.
 func (s *Spool) tmpName() string {
@@ -169,7 +183,7 @@ func (s *Spool) adopt(seg *segment, counted int64) {
 // on disk before they are counted here.
 func (s *Spool) reap() {
 	s.mu.Lock()
-	pin := s.pinned()
+	pin := s.pinnedBy(func(*consumer) bool { return true })
 	var done []*segment
 	for len(s.segments) > 1 && s.segments[1].base <= pin {
 		done = append(done, s.segments[0])
@@ -189,15 +203,18 @@ func (s *Spool) reap() {
 	}
 }
 
-// pinned returns the first seq that somebody still needs: everything while
-// nobody has said so. The caller holds mu.
-func (s *Spool) pinned() uint64 {
+// pinnedBy returns the first seq that one of these consumers, or whoever called
+// Retain, still needs: everything while nobody has said so. The caller holds
+// mu.
+func (s *Spool) pinnedBy(counts func(*consumer) bool) uint64 {
 	if len(s.consumers) == 0 && len(s.retained) == 0 {
 		return 0
 	}
 	pin := uint64(math.MaxUint64)
 	for _, c := range s.consumers {
-		pin = min(pin, c.next)
+		if counts(c) {
+			pin = min(pin, c.next)
+		}
 	}
 	for _, seq := range s.retained {
 		pin = min(pin, max(seq+1, seq)) // MaxUint64 holds on to nothing
@@ -214,6 +231,7 @@ func (s *Spool) reserve(seg *segment, size int64) error {
 		return nil
 	}
 	if s.stats.bytes+grow > s.o.MaxBytes {
+		s.wakeJanitor()
 		return fmt.Errorf("%w: %d of %d bytes", ErrFull, s.stats.bytes, s.o.MaxBytes)
 	}
 	s.stats.bytes += grow

@@ -261,7 +261,7 @@ func (s *Spool) expireQuarantine() error {
 // known before a consumer gets there.
 func (s *Spool) scrub() {
 	s.mu.Lock()
-	from, until := s.pinned(), s.committed
+	from, until := s.pinnedBy(func(*consumer) bool { return true }), s.committed
 	s.mu.Unlock()
 	r := s.newReader(from)
 	defer r.close()

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -120,4 +123,113 @@ func (l *life) drain(s *Spool) {
 	}
 	s.Retain("test", until-1)
 	s.reap()
+}
+
+// yielder takes nothing until it is let, and notes what it gave up.
+type yielder struct {
+	gathered
+	freed chan struct{} // closed: it takes what it is given
+
+	yield sync.Mutex
+	given []uint64
+}
+
+func (y *yielder) Deliver(ctx context.Context, b Batch) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-y.freed:
+		return y.gathered.Deliver(ctx, b)
+	}
+}
+
+func (y *yielder) Yield(_ context.Context, b Batch) error {
+	y.yield.Lock()
+	defer y.yield.Unlock()
+	for _, r := range b.Records {
+		y.given = append(y.given, r.Seq)
+	}
+	return nil
+}
+
+// TestYielderMakesRoom: where only consumers that would yield hold the disk,
+// appends go on; where another holds it too, nothing is given up.
+func TestYielderMakesRoom(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, "", Options{MaxBytes: 64 << 10, disk: newMemDisk(1)})
+	defer mustClose(t, s)
+	slow := &yielder{gathered: gathered{want: math.MaxInt, done: make(chan struct{})}, freed: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := s.Consume(ctx, "slow", slow, ConsumerOptions{MaxWait: time.Millisecond}); err != nil {
+			t.Error(err)
+		}
+	})
+	defer func() { cancel(); running.Wait() }()
+
+	if err := s.Register("firm"); err != nil {
+		t.Fatal(err)
+	}
+	n := uint64(0)
+	fill := func() error {
+		for range 10_000 {
+			if err := s.Append(t.Context(), stamped(n, 300)); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	}
+	if err := fill(); !errors.Is(err, ErrFull) {
+		t.Fatalf("with another consumer in the way: got %v after %d records, want ErrFull", err, n)
+	}
+	if y := s.Stats().Consumers[1].Yielded; y != 0 {
+		t.Fatalf("%d records were given up though it made no room", y)
+	}
+
+	running.Go(func() {
+		if err := s.Consume(ctx, "firm", sink(func(context.Context, Batch) error { return nil }), ConsumerOptions{MaxWait: time.Millisecond}); err != nil {
+			t.Error(err)
+		}
+	})
+	// An append may come before the janitor; its caller is told to come back.
+	for until := n + 1000; n < until; {
+		switch err := s.Append(t.Context(), stamped(n, 300)); {
+		case err == nil:
+			n++
+		case !errors.Is(err, ErrFull):
+			t.Fatal(err)
+		default:
+			runtime.Gosched()
+		}
+	}
+	close(slow.freed)
+	last := s.Stats().Next - 1
+	mustAppend(t, s, text("the last one"))
+	for s.Stats().Consumers[1].Next <= last {
+		runtime.Gosched()
+	}
+
+	slow.yield.Lock()
+	defer slow.yield.Unlock()
+	seen := map[uint64]int{}
+	for _, seq := range slow.given {
+		seen[seq]++
+	}
+	slow.gathered.mu.Lock()
+	defer slow.gathered.mu.Unlock()
+	for _, b := range slow.batches {
+		for _, r := range b.Records {
+			seen[r.Seq]++
+		}
+	}
+	for seq := uint64(1); seq <= last; seq++ {
+		if seen[seq] != 1 {
+			t.Fatalf("record %d of %d: delivered or given up %d times, want once", seq, last, seen[seq])
+		}
+	}
+	if y := s.Stats().Consumers[1].Yielded; y == 0 || y != uint64(len(slow.given)) {
+		t.Errorf("%d records counted as given up, want %d", y, len(slow.given))
+	}
 }

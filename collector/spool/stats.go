@@ -46,8 +46,9 @@ type ConsumerStats struct {
 	// Since is when the oldest of them was committed, or the consumer started if
 	// that was later. Zero if there is none or it is not running.
 	Since   time.Time
-	Attempt int   // failed ones of the batch in flight
-	Err     error // why the last one failed, or why the consumer cannot run
+	Yielded uint64 // records given up because the spool was nearly full, since Open
+	Attempt int    // failed ones of the batch in flight
+	Err     error  // why the last one failed, or why the consumer cannot run
 }
 
 // counters are guarded by Spool.mu.
@@ -84,7 +85,7 @@ func (s *Spool) Stats() Stats {
 		TornBytes: c.tornBytes, Lost: slices.Clone(c.lost), Damage: slices.Clone(c.damage),
 	}
 	for _, c := range s.consumers {
-		cs := ConsumerStats{Name: c.name, Running: c.running, Next: c.next, Attempt: c.attempt, Err: c.lastErr}
+		cs := ConsumerStats{Name: c.name, Running: c.running, Next: c.next, Yielded: c.yielded, Attempt: c.attempt, Err: c.lastErr}
 		if c.broken != nil {
 			cs.Err = c.broken
 		}

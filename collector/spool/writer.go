@@ -116,15 +116,10 @@ func (w *writer) encode(e Entry, seq uint64) bool {
 // segment that comes next begins at the frame's seq, which makes it void.
 func (w *writer) write(until uint64) error {
 	length := (int64(len(w.buf)) + frameAlign - 1) / frameAlign * frameAlign
-	if w.active == nil || w.active.end+length > w.capacity && w.active.next > w.active.base {
-		if err := w.roll(w.next); err != nil {
-			return err
-		}
-	}
-	off := w.active.end
-	if err := w.s.reserve(w.active, off+length); err != nil {
+	if err := w.place(length); err != nil {
 		return err
 	}
+	off := w.active.end
 	w.buf = sealFrame(w.buf, uint32(until-w.next), w.next, w.active.salt)
 	if _, err := w.file.WriteAt(w.buf, off); err != nil {
 		return w.abandon(fmt.Errorf("write segment %s at %d: %w", w.active.name, off, err))
@@ -136,6 +131,24 @@ func (w *writer) write(until uint64) error {
 	w.s.publish(w.active, off+length, until, time.Since(start))
 	w.next = until
 	return nil
+}
+
+// place makes sure that length more bytes fit into the active segment.
+func (w *writer) place(length int64) error {
+	if w.active == nil || w.active.end+length > w.capacity && w.active.next > w.active.base {
+		if err := w.roll(w.next); err != nil {
+			return err
+		}
+	}
+	err := w.s.reserve(w.active, w.active.end+length)
+	if err != nil && w.s.isPrepared() {
+		// It cannot grow, because the room is the next one's.
+		if err := w.roll(w.next); err != nil {
+			return err
+		}
+		return w.s.reserve(w.active, w.active.end+length)
+	}
+	return err
 }
 
 // abandon gives up the active segment after a failed write or sync.
