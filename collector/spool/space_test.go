@@ -217,8 +217,8 @@ func TestYielderMakesRoom(t *testing.T) {
 	for _, seq := range slow.given {
 		seen[seq]++
 	}
-	slow.gathered.mu.Lock()
-	defer slow.gathered.mu.Unlock()
+	slow.mu.Lock()
+	defer slow.mu.Unlock()
 	for _, b := range slow.batches {
 		for _, r := range b.Records {
 			seen[r.Seq]++
