@@ -1,0 +1,103 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sluice/collector/store"
+	"sluice/collector/store/storetest"
+)
+
+// importOf makes an import of n rows that end yesterday, 50 of each day.
+func importOf(n int) (store.Import, []store.Imported) {
+	last := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -1)
+	rows := make([]store.Imported, n)
+	for i := range rows {
+		rows[i] = store.Imported{Date: last.AddDate(0, 0, -(n-1-i)/200), Dimension: "page", Value: fmt.Sprint("/", i), Visitors: 1, Pageviews: uint64(i)}
+		if i%200 == 0 {
+			rows[i].Dimension, rows[i].Value = "", ""
+		}
+	}
+	return store.Import{ID: uuid.New(), Site: "example.com", Tool: "umami", From: rows[0].Date, To: last}, rows
+}
+
+// TestImportResumed breaks an import off after its first rows; run again it adds
+// the rest, and a third time nothing.
+func TestImportResumed(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	what, rows := importOf(120_000)
+	ctx, cancel := context.WithCancel(t.Context())
+	_, _, err := s.StoreImport(ctx, what, rows, time.Now(), func(int) { cancel() })
+	if err == nil {
+		t.Fatal("a broken off import succeeded")
+	}
+	there := value[uint64](t, s, "SELECT count() FROM imported")
+	if there == 0 || there == uint64(len(rows)) {
+		t.Fatalf("%d rows are there after the break, want some and not all", there)
+	}
+	if state := value[string](t, s, "SELECT state FROM imports FINAL"); state != store.ImportReading {
+		t.Errorf("the import is %s, want %s", state, store.ImportReading)
+	}
+	for run, want := range []int{len(rows) - int(there), 0} {
+		added, old, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if added != want || old != 0 {
+			t.Errorf("run %d added %d rows and found %d too old, want %d and none", run, added, old, want)
+		}
+	}
+	if n := value[uint64](t, s, "SELECT uniqExact(seq) FROM imported"); n != uint64(len(rows)) {
+		t.Errorf("%d rows are there, want %d", n, len(rows))
+	}
+	if n := value[uint64](t, s, "SELECT count() FROM imported"); n != uint64(len(rows)) {
+		t.Errorf("%d rows are there in all, want each once: %d", n, len(rows))
+	}
+	if state := value[string](t, s, "SELECT state FROM imports FINAL"); state != store.ImportComplete {
+		t.Errorf("the import is %s, want %s", state, store.ImportComplete)
+	}
+}
+
+// TestImportOverlap refuses days that another import has, and leaves out what is
+// past its retention.
+func TestImportOverlap(t *testing.T) {
+	t.Parallel()
+	s := storetest.OpenWith(t, store.Options{Retention: func(string) store.Retention {
+		return store.Retention{Counters: store.Period{Days: 2}}
+	}})
+	what, rows := importOf(1000) // five days
+	added, old, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil)
+	if err != nil || added+old != len(rows) || old < 400 || added < 200 {
+		t.Errorf("added %d, too old %d, %v; want the last days alone", added, old, err)
+	}
+	what.ID = uuid.New()
+	var overlap *store.OverlapError
+	if _, _, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil); !errors.As(err, &overlap) {
+		t.Errorf("another import of the same days: got %v, want an *OverlapError", err)
+	}
+	what.Site = "other.example"
+	if _, _, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil); err != nil {
+		t.Errorf("the same days of another site: %v", err)
+	}
+}
+
+// BenchmarkImport stores a million rows.
+func BenchmarkImport(b *testing.B) {
+	s := storetest.Open(b)
+	_, rows := importOf(200_000)
+	for b.Loop() {
+		for range 5 {
+			what := store.Import{ID: uuid.New(), Site: uuid.NewString(), Tool: "umami", From: rows[0].Date, To: rows[len(rows)-1].Date}
+			if _, _, err := s.StoreImport(b.Context(), what, rows, time.Now(), nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(5*float64(len(rows))*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+}
