@@ -33,6 +33,7 @@ func commands() []command {
 		{"demo", "[--listen 127.0.0.1:8080] [--data-dir DIR] [--events N]", "a small shop with the script embedded, history for the dashboards, a local stand-in for Google Analytics", runDemo},
 		{"check", "--config F", "every configuration problem at once, with line, path and remedy", runCheck},
 		{"snippet", "TARGET [--config F] [--site DOMAIN] [--upstream URL] [--strip] [--only PART]", "what to paste on nginx, caddy, apache, next, wordpress or static pages: the proxy, the script tag, the link", runSnippet},
+		{"doctor", "URL [--config F] [--json]", "what is wrong with an installation, each with the line that mends it; exit status 1", runDoctor},
 		{"user hash", "", "password from terminal or standard input → argon2id hash for users[].password_hash", runUserHash},
 		{"ledger verify", "[--config F]", "checks the chain of consent receipts", runLedgerVerify},
 		{"ledger proof", "[--config F] RECEIPT_ID", "one receipt's proof", runLedgerProof},

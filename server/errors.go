@@ -62,6 +62,8 @@ var answers = []struct {
 		detail: "The request does not come from a page of this site. Send it from the site's own domain, a subdomain or one of its test_hosts, or with an API key of the site."},
 	{err: errCrossOrigin, status: http.StatusForbidden, title: "Wrong origin",
 		detail: "The request comes from a page of another origin. Send it from the page that this server served."},
+	{err: errForDoctor, status: http.StatusForbidden, title: "For sluice doctor",
+		detail: "This door answers `sluice doctor` alone, and no page."},
 	{err: errNotAllowed, status: http.StatusForbidden, title: "Not allowed",
 		detail: "This login or key does not include the site."},
 	{err: consent.ErrUnknownSite, status: http.StatusNotFound, title: "Unknown site",

@@ -53,6 +53,7 @@ func newOrigins(s config.Server) *origins {
 // wrap settles each request before next sees it.
 func (o *origins) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = o.noteArrival(r)
 		o.settle(r)
 		next.ServeHTTP(w, r)
 	})

@@ -11,6 +11,7 @@ import (
 	"sluice/consent"
 	"sluice/dashboards"
 	"sluice/server/config"
+	"sluice/server/doctor"
 	"sluice/static"
 )
 
@@ -51,6 +52,8 @@ func (m *machine) routes() (http.Handler, error) {
 		g.POST("/count", m.collector.CountGoatCounter)
 		g.POST("/p", m.consents.PostPreferences)
 		both(g, "/gpc.json", m.consents.GetGPC)
+		g.GET(doctor.Door, m.arrival)
+		g.POST(doctor.Door, m.arrival)
 		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send"} {
 			g.OPTIONS(door, m.consents.Preflight)
 		}

@@ -106,6 +106,20 @@ func siteToInstall(path, domain string) (snippet.Installation, error) {
 	}
 	s := sites[i]
 	return snippet.Installation{
-		Domain: s.Domain, Host: consent.HostOf(s.PublicURL), Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: s.RootDoors,
+		Domain: s.Domain, Host: consent.HostOf(s.PublicURL), Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: rootDoors(c.Sites[i].Accept),
 	}, nil
+}
+
+// rootDoors are the paths that the trackers of others ask for, whatever
+// base_path is.
+func rootDoors(a config.Accept) (doors []string) {
+	for _, d := range []struct {
+		open bool
+		path string
+	}{{a.Plausible, "/api/event"}, {a.Umami, "/api/send"}, {a.GoatCounter, "/count"}, {a.Gtag, "/g/collect"}} {
+		if d.open {
+			doors = append(doors, d.path)
+		}
+	}
+	return doors
 }

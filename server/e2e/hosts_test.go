@@ -79,6 +79,7 @@ func TestHosts(t *testing.T) {
 			r.wantRows("SELECT name, country FROM events WHERE site = '"+h.domain+"'", "by hand,NO")
 			r.wantRows("SELECT country, count() FROM receipts WHERE site = '"+h.domain+"' GROUP BY country", "NO,2")
 			browseHost(t, r, h)
+			wantHealthy(t, r, h)
 		})
 	}
 }
@@ -318,6 +319,16 @@ func (c *visitorClient) wantJourney() {
 	var answer struct{ Accepted int }
 	if err := json.Unmarshal([]byte(content), &answer); err != nil || answer.Accepted != 1 {
 		c.t.Errorf("the event: %s (%v)", content, err)
+	}
+}
+
+// wantHealthy asks sluice doctor, which has to agree.
+func wantHealthy(t *testing.T, r *rig, h *host) {
+	t.Helper()
+	var out bytes.Buffer
+	err := server.Run(t.Context(), []string{"doctor", "http://" + h.at() + "/", "--config", r.config}, strings.NewReader(""), &out, io.Discard)
+	if err != nil || strings.Contains(out.String(), "note") {
+		t.Errorf("sluice doctor: %v\n%s", err, out.String())
 	}
 }
 

@@ -28,12 +28,14 @@ var order = []string{"config", "proxy", "tag", "noscript"}
 
 // Installation is what the templates speak of.
 type Installation struct {
-	Domain    string // of the site
-	Host      string // under which browsers reach the doors; mostly Domain
-	Base      string // the path that is handed on: /_s, without a slash at its end
-	Upstream  string // of Sluice: http://127.0.0.1:8080, without a slash at its end
-	Stripped  bool   // Base is taken off before Sluice sees it
-	RootDoors bool   // the doors for trackers of others are on, at the root
+	Domain   string // of the site
+	Host     string // under which browsers reach the doors; mostly Domain
+	Base     string // the path that is handed on: /_s, without a slash at its end
+	Upstream string // of Sluice: http://127.0.0.1:8080, without a slash at its end
+	Stripped bool   // Base is taken off before Sluice sees it
+	// RootDoors are paths beside Base that are handed on as they are: the doors
+	// of trackers whose address cannot be set.
+	RootDoors []string
 }
 
 // Part is one thing to paste.
@@ -120,6 +122,11 @@ func (in Installation) check() error {
 	}
 	if in.Base == "" || in.Base[0] != '/' || strings.Trim(in.Base, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/") != "" || path.Clean(in.Base) != in.Base || in.Base == "/" {
 		return fmt.Errorf("%q is not a path such as /_s", in.Base)
+	}
+	for _, door := range in.RootDoors {
+		if strings.Trim(door, "abcdefghijklmnopqrstuvwxyz/") != "" || !strings.HasPrefix(door, "/") {
+			return fmt.Errorf("%q is not the path of a door", door)
+		}
 	}
 	u, err := url.Parse(in.Upstream)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(in.Upstream, "\"'` {};\\$") || u.Path != "" || u.RawQuery != "" {

@@ -1,0 +1,122 @@
+package doctor
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// policy is one Content-Security-Policy: sources by directive, as CSP3 parses
+// them (the first of a name counts).
+type policy map[string][]string
+
+func parsePolicy(text string) policy {
+	p := policy{}
+	for _, directive := range strings.Split(text, ";") {
+		words := strings.Fields(directive)
+		if len(words) == 0 {
+			continue
+		}
+		if name := strings.ToLower(words[0]); p[name] == nil {
+			p[name] = append([]string{}, words[1:]...)
+		}
+	}
+	return p
+}
+
+// first returns the sources of the first directive that the policy has, and
+// its name; "" where it has none of them.
+func (p policy) first(names ...string) ([]string, string) {
+	for _, name := range names {
+		if sources, ok := p[name]; ok {
+			return sources, name
+		}
+	}
+	return nil, ""
+}
+
+// examinePolicy checks each policy of the page against what Sluice does in it:
+// load scripts from the doors, fetch there, and use one Trusted Types policy.
+func (e *examination) examinePolicy(header http.Header, elements []element, tag *element) {
+	var policies []string
+	for _, line := range header.Values("Content-Security-Policy") {
+		policies = append(policies, strings.Split(line, ",")...)
+	}
+	for _, el := range elements {
+		if el.name == "meta" && strings.EqualFold(el.attr("http-equiv"), "Content-Security-Policy") {
+			policies = append(policies, el.attr("content"))
+		}
+	}
+	if len(policies) == 0 {
+		e.ok("csp", "the page has no Content-Security-Policy that could be in the way")
+		return
+	}
+	if e.base == nil {
+		return
+	}
+	before := len(e.report.Findings)
+	source := "'self'"
+	if e.base.Host != e.page.Host {
+		source = e.base.Scheme + "://" + e.base.Host
+	}
+	for _, text := range policies {
+		p := parsePolicy(text)
+		if sources, name := p.first("script-src-elem", "script-src", "default-src"); name != "" && !e.allowsScripts(sources, tag) {
+			e.wrong("csp", "script-src "+source, "the page's policy blocks Sluice's scripts: %s %s", name, strings.Join(sources, " "))
+		}
+		if sources, name := p.first("connect-src", "default-src"); name != "" && !e.allows(sources) {
+			e.wrong("csp", "connect-src "+source, "the page's policy blocks choices and events: %s %s", name, strings.Join(sources, " "))
+		}
+		if types, ok := p["trusted-types"]; ok && !hasWord(types, "sluice") && !hasWord(types, "*") {
+			e.wrong("csp", "trusted-types sluice "+strings.Join(types, " "), "the page's policy refuses Sluice's Trusted Types policy")
+		}
+	}
+	if len(e.report.Findings) == before {
+		e.ok("csp", "the page's Content-Security-Policy lets Sluice work")
+	}
+}
+
+// allowsScripts: the tag itself, and what it inserts after it. A nonce lets in
+// the tag alone; with 'strict-dynamic' what a script with a nonce inserts, too,
+// and hosts no longer count.
+func (e *examination) allowsScripts(sources []string, tag *element) bool {
+	if hasWord(sources, "'strict-dynamic'") {
+		return tag != nil && tag.attr("nonce") != "" && hasWord(sources, "'nonce-"+tag.attr("nonce")+"'")
+	}
+	return e.allows(sources)
+}
+
+// allows reports whether a source list has the doors' host. Paths in sources
+// are compared as CSP3 6.7.2.12 says: as a prefix where they end with a slash.
+func (e *examination) allows(sources []string) bool {
+	for _, s := range sources {
+		switch lower := strings.ToLower(s); {
+		case lower == "*", lower == "'self'" && e.base.Host == e.page.Host, lower == e.base.Scheme+":", lower == "http:" && e.base.Scheme == "https":
+			return true
+		case strings.HasPrefix(s, "'"), strings.HasSuffix(s, ":"):
+			continue
+		}
+		if !strings.Contains(s, "://") {
+			s = e.base.Scheme + "://" + s
+		}
+		at, err := url.Parse(s)
+		if err != nil || at.Port() != "" && at.Port() != "*" && at.Port() != e.base.Port() {
+			continue
+		}
+		host := at.Hostname()
+		wild := strings.HasPrefix(host, "*.") && strings.HasSuffix(e.base.Hostname(), host[1:])
+		if (wild || strings.EqualFold(host, e.base.Hostname())) && (at.Path == "" || at.Path == "/" || strings.HasPrefix(e.base.Path, at.Path)) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasWord(words []string, want string) bool {
+	for _, w := range words {
+		if strings.EqualFold(w, want) {
+			return true
+		}
+	}
+	return false
+}
