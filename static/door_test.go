@@ -71,6 +71,7 @@ func newDoor(t *testing.T) *door {
 	mux.HandleFunc("GET /_s/b", d.serveBanner)
 	mux.HandleFunc("POST /_s/d", d.postDecision)
 	mux.HandleFunc("POST /_s/e", d.postEvents)
+	mux.HandleFunc("POST /_s/p", d.postPreferences)
 	mux.HandleFunc("POST /csp", func(http.ResponseWriter, *http.Request) {})
 	pages := http.FileServer(http.Dir("testdata"))
 	mux.Handle("GET /deep/er/", http.StripPrefix("/deep/er", pages))
@@ -155,6 +156,28 @@ func (d *door) postDecision(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
 	answerJSON(d.t, w, map[string]any{"token": token, "expires": time.Now().Add(time.Hour).Format(time.RFC3339)})
+}
+
+// postPreferences keeps preferences as the door does: JSON, percent-encoded.
+func (d *door) postPreferences(w http.ResponseWriter, r *http.Request) {
+	kept := map[string]any{}
+	if c, err := r.Cookie("sl_pref"); err == nil {
+		if text, err := url.PathUnescape(c.Value); err != nil || json.Unmarshal([]byte(text), &kept) != nil {
+			d.t.Errorf("sl_pref: %q", c.Value)
+		}
+	}
+	set, _ := hitOf(r.Context()).Body["set"].(map[string]any)
+	for name, value := range set {
+		if kept[name] = value; value == nil {
+			delete(kept, name)
+		}
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		d.t.Error(err)
+	}
+	http.SetCookie(w, &http.Cookie{Name: "sl_pref", Path: "/", MaxAge: 3600, Value: url.PathEscape(string(text))})
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (d *door) postEvents(w http.ResponseWriter, _ *http.Request) {

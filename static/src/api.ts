@@ -1,8 +1,10 @@
 import type { Kit } from './banner/kit';
 import type { Choice } from './consent/choice';
+import type { Frames } from './frames/frames';
 import type { Kept } from './gate';
 import type { listen } from './listen';
 import type { Policy } from './loader';
+import type { Facts } from './marked/facts';
 import type { Track } from './tracker/tracker';
 
 /** `window.sluice`, for the page's own code. */
@@ -13,12 +15,28 @@ export interface Sluice {
   track: Track;
   /** The choice that stands; null where there is none. */
   readonly consent: Choice | null;
-  /** Calls back after each change of the choice. */
-  on(type: 'change', listener: (consent: Choice | null) => void): void;
+  /** Where the script tag carries `data-prefs`, from the event `sluice:prefs` on. */
+  prefs?: Prefs;
+  /** Calls back after each change of the choice, or once `prefs` is there. */
+  on(type: 'change' | 'prefs', listener: (consent: Choice | null) => void): void;
   /** Resolves once the choice has been read. */
   readonly ready: Promise<Choice | null>;
   /** Between the script and its banner; no part of the contract. */
   readonly _: Inner;
+}
+
+/** What a preference may be: a number, yes or no, or at most 500 characters. */
+export type Preference = string | number | boolean;
+
+/**
+ * Preferences hold for the page at once. They are kept, in the server's cookie
+ * `sl_pref`, once the visitor has granted them, and not before. At most 30; a
+ * name has 1 to 64 letters, digits, dots, hyphens and underscores.
+ */
+export interface Prefs {
+  get(name: string): Preference | undefined;
+  set(name: string, value: Preference): void;
+  remove(name: string): void;
 }
 
 /** What the script lends to the banner and to its chunks, which are loaded only where they are needed. */
@@ -45,6 +63,8 @@ export interface Inner {
   kit?: Kit;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
+  /** Set by the chunk for iframes, images and links. */
+  frames?: (inner: Inner, facts: () => Promise<Facts>) => Frames;
   /** Set by the chunk that takes away what services left in the browser. */
   clear?: (declared: string[]) => void;
   /** Set where a tag of Google's ran that nobody marked; goes with the decision. */

@@ -5,4 +5,5 @@
 declare const __chunks: {
   readonly marked: string;
   readonly clear: string;
+  readonly frames: string;
 };

@@ -6,10 +6,11 @@
  * image or a link stops when the grant ends.
  */
 import type { Inner } from '../api';
+import type { Frames } from '../frames/frames';
 import type { Policy } from '../loader';
 import { readFacts } from './facts';
-import { createFrames } from './frames';
 import { createGoogle } from './google';
+import { createPrefs } from './prefs';
 import { createRunner } from './runner';
 
 /** What is looked at: marked elements, and Google's tag, marked or not. */
@@ -19,7 +20,6 @@ function start(inner: Inner, trusted: Policy): void {
   const { current, listen } = inner;
   const facts = readFacts(inner);
   const google = createGoogle(inner);
-  const frames = createFrames(inner, facts);
   const runner = createRunner(trusted);
 
   /** Whether a marked element may take effect. The essential asks nobody. */
@@ -33,6 +33,19 @@ function start(inner: Inner, trusted: Policy): void {
   let last = Promise.resolve();
   const activate = () => (last = last.then(run));
 
+  /** Frames, images and links have a chunk of their own. */
+  let frames: Frames | undefined;
+  let asked = false;
+  function others(): Frames | undefined {
+    if (!asked)
+      inner.load(__chunks.frames, () => {
+        frames = inner.frames!(inner, facts);
+        activate();
+      });
+    asked = true;
+    return frames;
+  }
+
   let told = false;
   async function run(): Promise<void> {
     google.update(); // before a tag of Google's runs, and before its cookies are taken away
@@ -44,8 +57,7 @@ function start(inner: Inner, trusted: Policy): void {
       if (!open) waiting.add(service || purpose!);
       if (marked instanceof HTMLScriptElement) {
         if (open) await runner.run(marked);
-      } else if (open) frames.load(marked);
-      else frames.block(marked);
+      } else others()?.[open ? 'load' : 'block'](marked);
     }
     await runner.finish();
     if (!told && waiting.size) console.info('sluice: blocked until the visitor agrees:', [...waiting].join(', '));
@@ -61,6 +73,10 @@ function start(inner: Inner, trusted: Policy): void {
     if (lost.some((name) => services[name]?.reload)) location.reload();
   }
 
+  if (document.querySelector('script[data-prefs]')) {
+    window.sluice!.prefs = createPrefs(inner);
+    dispatchEvent(new CustomEvent('sluice:prefs'));
+  }
   activate();
   listen('DOMContentLoaded', activate);
   listen('sluice:change', () => {
@@ -70,7 +86,7 @@ function start(inner: Inner, trusted: Policy): void {
   });
   new MutationObserver((changes) => {
     const added = changes.flatMap(({ addedNodes }) => [...addedNodes] as Element[]);
-    if (frames.mend() || added.some((node) => node.matches?.(SEEN) || node.querySelector?.(SEEN))) activate();
+    if (frames?.mend() || added.some((node) => node.matches?.(SEEN) || node.querySelector?.(SEEN))) activate();
   }).observe(document, { childList: true, subtree: true });
 }
 

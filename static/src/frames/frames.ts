@@ -1,6 +1,7 @@
+/** The chunk for iframes, images and links that wait for a grant. */
 import type { Inner } from '../api';
+import type { Facts } from '../marked/facts';
 import css from './frames.css';
-import type { Facts } from './facts';
 
 /** Iframes, images and links that wait for a grant. */
 export interface Frames {
@@ -12,7 +13,7 @@ export interface Frames {
   mend(): boolean;
 }
 
-export function createFrames({ ask, current, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
+function createFrames({ ask, current, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
   /** Where an element that was let load keeps its address. */
   const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
   const once = new WeakSet<HTMLElement>();
@@ -114,3 +115,5 @@ export function createFrames({ ask, current, lang, post, sync }: Inner, facts: (
 
   return { load, block, mend };
 }
+
+window.sluice!._.frames = createFrames;
