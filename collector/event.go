@@ -278,9 +278,17 @@ func (e *Event) PageURL(scheme string) string {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]" // IPv6
 	}
-	page := scheme + "://" + host + e.Path
-	if e.Query != "" {
+	path, fragment, routed := strings.Cut(e.Path, "#") // of a site that routes by it
+	page := scheme + "://" + host + path
+	switch {
+	case e.Query == "":
+	case strings.Contains(path, "?"):
+		page += "&" + e.Query
+	default:
 		page += "?" + e.Query
+	}
+	if routed {
+		page += "#" + fragment
 	}
 	return page
 }

@@ -54,6 +54,7 @@ type SiteOptions struct {
 	ExcludeCountries []string // ISO 3166-1 alpha-2
 	ExcludeBots      bool
 	Accept           Accept
+	Rules            *enrich.Rules // what is kept of addresses, and what is masked; nil: the defaults
 	Google           []GoogleService
 }
 

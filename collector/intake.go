@@ -80,6 +80,7 @@ func (in *intake) accept(raw string, events []wireEvent) (outcome, error) {
 		reason = consent.ByGPC
 	}
 	in.batch = Batch{Policy: in.policy, Received: in.received}
+	in.tidied.rules = in.site.Rules
 	if reason != consent.Live {
 		for i := range events {
 			in.drop(i, reason)
@@ -195,14 +196,14 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 	if e.ID == "" {
 		e.ID = uuid.NewString()
 	}
-	page := enrich.ReadPage(s.address)
+	page := in.site.Rules.Page(s.address)
 	in.tidied.masked += page.Masked
 	if page.Cut {
 		in.tidied.cut++
 	}
 	e.Hostname, e.Path, e.Query = s.address.Host, page.Path, page.Query
 
-	referrer := enrich.ReadReferrer(w.referrer, in.owns)
+	referrer := in.site.Rules.Referrer(w.referrer, in.owns)
 	e.Referrer = referrer.URL
 	arrival := enrich.ReadArrival(&page, referrer.From)
 	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}

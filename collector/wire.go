@@ -228,7 +228,10 @@ func (w *wireEvent) readScreen(r *jsonReader) {
 }
 
 // tidied counts what was changed on the way in, for the counters.
-type tidied struct{ cut, masked int }
+type tidied struct {
+	rules       *enrich.Rules // of the site
+	cut, masked int
+}
 
 func (t *tidied) clean(s string, limit int) string {
 	s, cut := enrich.Cut(enrich.Clean(s), limit)
@@ -240,7 +243,7 @@ func (t *tidied) clean(s string, limit int) string {
 
 // text is clean for what people write, which may hold more than they meant.
 func (t *tidied) text(s string, limit int) string {
-	s, n := enrich.Mask(t.clean(s, limit))
+	s, n := t.rules.Mask(t.clean(s, limit))
 	t.masked += n
 	return s
 }

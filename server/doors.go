@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sluice/collector"
+	"sluice/collector/enrich"
 	"sluice/consent"
 	"sluice/server/config"
 	"sluice/static"
@@ -38,7 +39,9 @@ func (m *machine) openDoors() error {
 	sites := map[string]collector.SiteOptions{}
 	for i := range m.config.Sites {
 		s := &m.config.Sites[i]
-		sites[s.Domain] = siteOptions(s)
+		if sites[s.Domain], err = siteOptions(s); err != nil {
+			return fmt.Errorf("site %s: %w", s.Domain, err)
+		}
 	}
 	m.collector, err = collector.NewHandler(collector.Options{
 		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
@@ -47,10 +50,12 @@ func (m *machine) openDoors() error {
 	return err
 }
 
-func siteOptions(s *config.Site) collector.SiteOptions {
+func siteOptions(s *config.Site) (collector.SiteOptions, error) {
+	rules, err := enrich.NewRules(s.KeepQuery, s.Mask)
 	o := collector.SiteOptions{
 		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
 		Accept: collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter},
+		Rules:  rules,
 	}
 	for _, n := range s.Exclude.IPs {
 		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)
@@ -60,7 +65,7 @@ func siteOptions(s *config.Site) collector.SiteOptions {
 			o.Google = append(o.Google, collector.GoogleService{Service: d.Service, MeasurementID: d.MeasurementID})
 		}
 	}
-	return o
+	return o, err
 }
 
 // clientIP is the address that origins has settled; the zero Addr where nobody

@@ -142,17 +142,77 @@ func TestMask(t *testing.T) {
 		{"a slug stays", "/the-10-best-places-to-see-in-2025-with-kids", "/the-10-best-places-to-see-in-2025-with-kids", 0},
 		{"a UUID stays", "/p/550e8400-e29b-41d4-a716-446655440000", "/p/550e8400-e29b-41d4-a716-446655440000", 0},
 		{"a long word stays", "/Donaudampfschifffahrtsgesellschaft", "/Donaudampfschifffahrtsgesellschaft", 0},
-		{"a long number stays", "/123456789012345678901234567890", "/123456789012345678901234567890", 0},
+		{"a long number", "/123456789012345678901234567890", "/*number*", 1},
+		{"a card", "paid with 4111 1111 1111 1111 today", "paid with *number* today", 1},
+		{"a card in an address", "/pay/4111-1111-1111-1111/ok", "/pay/*number*/ok", 1},
+		{"an article's number stays", "/item/314159265358", "/item/314159265358", 0},
+		{"digits within a name stay", "/sku/AB1234567890123Z", "/sku/AB1234567890123Z", 0},
+		{"a date and time stay", "/2026-11-25/17-42-07", "/2026-11-25/17-42-07", 0},
+		{"a telephone", "call +49 30 1234567 now", "call *phone* now", 1},
+		{"a telephone with brackets", "+1 (415) 555-0100", "*phone*", 1},
+		{"an encoded telephone", "/tel/%2B491701234567/x", "/tel/*phone*/x", 1},
+		{"words joined by plus stay", "/search/blue+vase+2025", "/search/blue+vase+2025", 0},
+		{"a sum stays", "1+1 12345678", "1+1 12345678", 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, n := Mask(tt.in)
+			got, n := defaults.Mask(tt.in)
 			if got != tt.want || n != tt.n {
 				t.Errorf("Mask(%q) = %q, %d, want %q, %d", tt.in, got, n, tt.want, tt.n)
 			}
 		})
 	}
+}
+
+func TestRules(t *testing.T) {
+	t.Parallel()
+	r, err := NewRules([]string{"page", "q", "gclid"}, []string{"KD-[0-9]{6}", "(?i)geheim"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, raw, path, query string }{
+		{"nothing of it", "https://example.com/list?x=1", "/list", ""},
+		{"in the order of the rules", "https://example.com/list?q=blue+vase&page=2", "/list?page=2&q=blue+vase", ""},
+		{"the other way round", "https://example.com/list?page=2&q=blue+vase", "/list?page=2&q=blue+vase", ""},
+		{"the first of two", "https://example.com/list?page=2&page=3", "/list?page=2", ""},
+		{"beside a campaign", "https://example.com/list?utm_source=x&page=2", "/list?page=2", "utm_source=x"},
+		{"masked", "https://example.com/list?q=ada%40example.com", "/list?q=%2Aemail%2A", ""},
+		{"our own pattern", "https://example.com/k/KD-123456/Geheim?page=KD-654321", "/k/*masked*/*masked*?page=%2Amasked%2A", ""},
+		{"a click id all the same goes", "https://example.com/?gclid=abc", "/", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			a, _ := ParseAddress(tt.raw)
+			if got := r.Page(a); got.Path != tt.path || got.Query != tt.query {
+				t.Errorf("path %q and query %q, want %q and %q", got.Path, got.Query, tt.path, tt.query)
+			}
+		})
+	}
+	if got := r.Page(Address{Path: "/#/cart", Query: "page=2"}).Path; got != "/?page=2#/cart" {
+		t.Errorf("a site that routes by fragment: %q", got)
+	}
+	if _, err := NewRules(nil, []string{"("}); err == nil {
+		t.Error("a pattern that is none is taken")
+	}
+}
+
+// FuzzMask holds that what is masked once is masked: nothing is left to find,
+// and no byte of an address gets out.
+func FuzzMask(f *testing.F) {
+	for _, s := range []string{"a@b.test", "+49 170 1234567", "%2b%2B1", "4111 1111 1111 1111", "12345678901234", "a1b2c3d4e5f6a1b2c3d4e5f6"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		masked, n := defaults.Mask(s)
+		if n == 0 && masked != s {
+			t.Errorf("%q became %q and is not counted", s, masked)
+		}
+		if again, more := defaults.Mask(masked); more > 0 {
+			t.Errorf("%q became %q, and then %q", s, masked, again)
+		}
+	})
 }
 
 func TestReadPage(t *testing.T) {
@@ -188,7 +248,7 @@ func TestReadPage(t *testing.T) {
 			if !ok {
 				t.Fatalf("%q is no address", tt.raw)
 			}
-			if diff := cmp.Diff(tt.want, ReadPage(a)); diff != "" {
+			if diff := cmp.Diff(tt.want, defaults.Page(a)); diff != "" {
 				t.Errorf("ReadPage(%q) (-want +got):\n%s", tt.raw, diff)
 			}
 		})

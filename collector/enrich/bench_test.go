@@ -21,8 +21,8 @@ func BenchmarkEnrich(b *testing.B) {
 		if !ok {
 			b.Fatal("no address")
 		}
-		page := ReadPage(a)
-		arrival := ReadArrival(&page, ReadReferrer("https://www.google.com/", own).From)
+		page := defaults.Page(a)
+		arrival := ReadArrival(&page, defaults.Referrer("https://www.google.com/", own).From)
 		if arrival.Channel != OrganicSearch || devices.Read(ReadAgent(h)).Browser != "Chrome" ||
 			Language(h.Get("Accept-Language")) != "de-DE" || geo.Place(addr).Country != "GB" {
 			b.Fatal("wrong")

@@ -5,6 +5,9 @@ import (
 	"testing"
 )
 
+// defaults are the rules of a site that has none of its own.
+var defaults *Rules
+
 func own(host string) bool { return host == "example.com" || strings.HasSuffix(host, ".example.com") }
 
 func TestReadArrival(t *testing.T) {
@@ -90,8 +93,8 @@ func TestReadArrival(t *testing.T) {
 		t.Run("?"+tt.query+" from "+tt.referrer, func(t *testing.T) {
 			t.Parallel()
 			a, _ := ParseAddress("https://example.com/?" + tt.query)
-			page := ReadPage(a)
-			got := ReadArrival(&page, ReadReferrer(tt.referrer, own).From)
+			page := defaults.Page(a)
+			got := ReadArrival(&page, defaults.Referrer(tt.referrer, own).From)
 			if got.Source.Name != tt.source || got.Channel != tt.channel {
 				t.Errorf("arrival is %q by %q, want %q by %q", got.Source.Name, got.Channel, tt.source, tt.channel)
 			}
@@ -117,7 +120,7 @@ func TestReadReferrer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := ReadReferrer(tt.raw, own).URL; got != tt.want {
+			if got := defaults.Referrer(tt.raw, own).URL; got != tt.want {
 				t.Errorf("ReadReferrer(%q) = %q, want %q", tt.raw, got, tt.want)
 			}
 		})

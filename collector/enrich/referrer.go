@@ -10,9 +10,9 @@ type Referrer struct {
 
 const maxReferrer = 1000
 
-// ReadReferrer reads a referrer. internal reports whether a host belongs to
+// Referrer reads a referrer. internal reports whether a host belongs to
 // the site: a step within it is no arrival.
-func ReadReferrer(raw string, internal func(host string) bool) Referrer {
+func (r *Rules) Referrer(raw string, internal func(host string) bool) Referrer {
 	if raw == "" {
 		return Referrer{}
 	}
@@ -28,8 +28,13 @@ func ReadReferrer(raw string, internal func(host string) bool) Referrer {
 		scheme = "http://"
 	}
 	path, _ := Cut(Clean(a.Path), maxReferrer)
-	path, _ = Mask(path)
+	path, _ = r.Mask(path)
 	return Referrer{URL: scheme + a.Host + path, From: SourceOf(a.Host)}
+}
+
+// ReadReferrer is Rules.Referrer by the defaults.
+func ReadReferrer(raw string, internal func(host string) bool) Referrer {
+	return (*Rules)(nil).Referrer(raw, internal)
 }
 
 // appReferrer reads what Android's Chrome sends for a link tapped in an app:

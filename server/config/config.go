@@ -119,6 +119,8 @@ type Site struct {
 	Signals      Signals    `yaml:"signals"`
 	Goals        []Goal     `yaml:"goals"`
 	Funnels      []Funnel   `yaml:"funnels"`
+	KeepQuery    []string   `yaml:"keep_query"` // query parameters that are part of a page's path; no other is stored
+	Mask         []string   `yaml:"mask"`       // patterns of what is masked in addresses, titles and properties, beside e-mail addresses, numbers and tokens
 	Exclude      Exclude    `yaml:"exclude"`
 	Accept       Accept     `yaml:"accept"`
 }

@@ -14,6 +14,8 @@ import (
 	"sluice/consent"
 )
 
+var parameterPattern = regexp.MustCompile(`^[A-Za-z0-9_.~\[\]-]{1,64}$`)
+
 var builtInPurposes = []string{"essential", "analytics", "preference", "marketing", "media"}
 
 // Limits of a token's bits (consent.Token): 15 purposes, 32 services. Own
@@ -48,8 +50,28 @@ func (s *Site) validate(k *checker, path string) {
 	k.oneOf(path+".signals.gpc", s.Signals.GPC, "honour", "ignore")
 	k.oneOf(path+".signals.dnt", s.Signals.DNT, "honour", "ignore")
 	s.validateGoals(k, path)
+	s.validateStored(k, path)
 	k.paths(path+".exclude.paths", s.Exclude.Paths)
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
+}
+
+// validateStored checks what is kept of addresses and properties.
+func (s *Site) validateStored(k *checker, path string) {
+	for i, name := range s.KeepQuery {
+		if !parameterPattern.MatchString(name) {
+			k.say(fmt.Sprintf("%s.keep_query[%d]", path, i), "%q is not the name of a query parameter; write page for ?page=2", name)
+		}
+	}
+	for i, pattern := range s.Mask {
+		at := fmt.Sprintf("%s.mask[%d]", path, i)
+		p, err := regexp.Compile(pattern)
+		switch {
+		case err != nil:
+			k.say(at, "is not a pattern (%v); the syntax is RE2's: 'KD-[0-9]{6}'", err)
+		case p.MatchString(""):
+			k.say(at, "%q finds nothing at all, and so would mask everything", pattern)
+		}
+	}
 }
 
 func (s *Site) validateNotice(k *checker, path string) {
