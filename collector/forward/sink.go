@@ -272,6 +272,12 @@ func (s *Sink) record(ctx context.Context, outcomes []collector.Forward, last ui
 			return fmt.Errorf("record %d outcomes: %w", len(outcomes), err)
 		}
 	}
+	s.account(outcomes, last)
+	return nil
+}
+
+// account remembers and counts outcomes that are final.
+func (s *Sink) account(outcomes []collector.Forward, last uint64) {
 	s.remember(outcomes, last)
 	s.count(func(t *Stats) {
 		for _, f := range outcomes {
@@ -285,5 +291,4 @@ func (s *Sink) record(ctx context.Context, outcomes []collector.Forward, last ui
 			}
 		}
 	})
-	return nil
 }
