@@ -51,7 +51,8 @@ type Event struct {
 	// GASessions are the sessions that gtag's own cookies named, each as
 	// MEASUREMENT_ID=number, apart by spaces; read with GoogleSession.
 	GASessions string
-	NoForward  bool // stored, but sent to nobody: the request carried a signal that its token was not given under
+	NoAds      AdConsentDenied // denied in the browser, whatever the token grants
+	NoForward  bool            // stored, but sent to nobody: the request carried a signal that its token was not given under
 
 	Notice string        // version of the notice the token was given under
 	Token  consent.Token // what the event rests on; checked again before every send
@@ -79,6 +80,8 @@ const (
 	flagTest = 1 << iota
 	flagSessionFirst
 	flagNoForward
+	flagNoAdUserData
+	flagNoAdPersonalization
 )
 
 // stringFields lists an event's strings in the order of the encoding. New ones
@@ -98,7 +101,8 @@ func (e *Event) stringFields() [33]*string {
 // u32), the strings of stringFields and the properties, each string with a
 // uvarint length. Big endian.
 func (e *Event) appendTo(dst []byte) []byte {
-	flags := flag(e.Test, flagTest) | flag(e.SessionFirst, flagSessionFirst) | flag(e.NoForward, flagNoForward)
+	flags := flag(e.Test, flagTest) | flag(e.SessionFirst, flagSessionFirst) | flag(e.NoForward, flagNoForward) |
+		flag(e.NoAds.UserData, flagNoAdUserData) | flag(e.NoAds.Personalization, flagNoAdPersonalization)
 	be := binary.BigEndian
 	dst = append(dst, eventVersion, flags)
 	dst = be.AppendUint64(dst, uint64(e.Time.UnixMilli()))
@@ -211,6 +215,7 @@ func decodeFixed(b []byte) (Event, error) {
 		Test:         b[1]&flagTest != 0,
 		SessionFirst: b[1]&flagSessionFirst != 0,
 		NoForward:    b[1]&flagNoForward != 0,
+		NoAds:        AdConsentDenied{b[1]&flagNoAdUserData != 0, b[1]&flagNoAdPersonalization != 0},
 		Time:         time.UnixMilli(int64(be.Uint64(b[2:]))).UTC(),
 		SessionStart: int64(be.Uint64(b[10:])),
 		ScreenWidth:  be.Uint16(b[18:]),

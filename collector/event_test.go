@@ -15,7 +15,7 @@ import (
 // full returns an event with every field set.
 func full() Event {
 	e := Event{
-		Test: true, SessionFirst: true, NoForward: true, Time: noon.Add(123 * time.Millisecond), SessionStart: noon.Unix(),
+		Test: true, SessionFirst: true, NoForward: true, NoAds: AdConsentDenied{true, true}, Time: noon.Add(123 * time.Millisecond), SessionStart: noon.Unix(),
 		ScreenWidth: 1, ScreenHeight: math.MaxUint16, EngagementMS: math.MaxUint32,
 		Props: []Prop{{"s", "ä"}, {"n", -0.5}, {"t", true}, {"f", false}, {"", ""}},
 		Token: consent.Token{Consent: uuid.New(), Receipt: uuid.New(), Notice: 1, Purposes: 2, Denied: 3, Issued: 4},

@@ -19,6 +19,7 @@ type Accept struct {
 	Plausible   bool // POST /api/event
 	Umami       bool // POST /api/send
 	GoatCounter bool // GET and POST /count
+	Gtag        bool // GET and POST /g/collect
 }
 
 // ErrDoorShut is an event of another product's tracker for a site that does

@@ -125,6 +125,10 @@ func (in *intake) take(index int, w *wireEvent) consent.Reason {
 	if reason != consent.Live {
 		return reason
 	}
+	var google []string // the properties that may be told
+	if google = in.site.granted(in.policy, permit, in.cut); w.google != nil && !w.google.allowed(google) {
+		return consent.NoConsent
+	}
 	if in.site.excludesPath(s.address.Path) {
 		return Excluded
 	}
@@ -139,6 +143,7 @@ func (in *intake) take(index int, w *wireEvent) consent.Reason {
 		}
 	}
 	e := in.event(w, &s, permit, &keep)
+	in.tellGoogle(&e, w, google)
 	e.Test = test || in.test
 	in.batch.Events = append(in.batch.Events, permit.Admit(e))
 	in.kept = append(in.kept, keep)
@@ -208,7 +213,7 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 	arrival := enrich.ReadArrival(&page, referrer.From)
 	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}
 
-	who := in.identify(&e, w)
+	in.identify(&e, w)
 	given := w.session
 	if !isSession(given) {
 		if given = cookie(in.header, consent.SessionCookie); !isSession(given) {
@@ -221,16 +226,41 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 	e.Source, e.Channel = o.came.Source, o.came.Channel
 	u := o.came.UTM
 	e.UTMSource, e.UTMMedium, e.UTMCampaign, e.UTMTerm, e.UTMContent = u.Source, u.Medium, u.Campaign, u.Term, u.Content
-	if ids := in.site.granted(in.policy, permit, in.cut); len(ids) > 0 {
-		e.GAClientID = googleClientID(in.h.clients, in.header, e.Site, who)
-		e.GASessions = googleSessions(in.header, ids)
-	}
 	return e
 }
 
-// identify sets the event's visitor and returns what a client id for Google
-// may be derived from: a hash of the day changes too often for that.
-func (in *intake) identify(e *Event, w *wireEvent) (who string) {
+// tellGoogle sets under which client and session Google Analytics knows the
+// visitor, where properties of it may be told. A client id is never derived
+// from a hash of the day, which changes too often.
+func (in *intake) tellGoogle(e *Event, w *wireEvent, properties []string) {
+	if len(properties) == 0 {
+		return
+	}
+	who := e.Visitor
+	if in.visitor == "" && !isVisitor(w.visitor) {
+		who = in.token.Consent.String()
+	}
+	e.GAClientID = googleClientID(in.h.clients, in.header, e.Site, who)
+	e.GASessions = googleSessions(in.header, properties)
+	if hit := w.google; hit != nil {
+		e.NoAds = hit.noAds
+		if hit.client != "" {
+			e.GAClientID = hit.client
+		}
+		if hit.session != "" {
+			e.GASessions = hit.property + "=" + hit.session
+		}
+	}
+}
+
+// allowed reports whether a hit may be taken: the browser does not say no, and
+// its property is one of those that may be told.
+func (g *googleHit) allowed(properties []string) bool {
+	return !g.denied && slices.Contains(properties, g.property)
+}
+
+// identify sets the event's visitor.
+func (in *intake) identify(e *Event, w *wireEvent) {
 	switch {
 	case in.visitor != "":
 		e.Visitor = strings.Clone(in.visitor)
@@ -241,9 +271,7 @@ func (in *intake) identify(e *Event, w *wireEvent) (who string) {
 			in.anyone = in.visitorOfDay()
 		}
 		e.Visitor = in.anyone
-		return in.token.Consent.String()
 	}
-	return e.Visitor
 }
 
 // visitorOfDay tells visitors without an identifier apart: by address and

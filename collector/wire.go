@@ -127,6 +127,7 @@ type wireEvent struct {
 	// What foreign doors (plausible.go, umami.go, goatcounter.go) find as well.
 	fragment string // part of the path, on sites that route by it
 	cut      int    // properties for which there was no room
+	google   *googleHit
 }
 
 type revenue struct{ amount, currency string }

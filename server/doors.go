@@ -54,7 +54,7 @@ func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 	rules, err := enrich.NewRules(s.KeepQuery, s.Mask)
 	o := collector.SiteOptions{
 		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
-		Accept: collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter},
+		Accept: collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter, Gtag: s.Accept.Gtag},
 		Rules:  rules,
 	}
 	for _, n := range s.Exclude.IPs {

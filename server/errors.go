@@ -69,7 +69,7 @@ var answers = []struct {
 	{err: consent.ErrUnknownSite, status: http.StatusNotFound, title: "Unknown site",
 		detail: "No site of this name is configured here. `site` is the domain as it stands under sites in sluice.yaml."},
 	{err: collector.ErrDoorShut, status: http.StatusNotFound, title: "Door not open",
-		detail: "The site does not take events of this tracker. Its entry in sluice.yaml turns that on: accept: {plausible: true}, or umami, or goatcounter."},
+		detail: "The site does not take events of this tracker. Its entry in sluice.yaml turns that on: accept: {plausible: true}, or umami, goatcounter, gtag."},
 	{err: consent.ErrStaleNotice, status: http.StatusConflict, title: "The notice has changed",
 		detail: "The visitor answered an older notice. Load the banner again and ask once more; a decision that only lowers consent is always accepted."},
 	{err: consent.ErrTooLarge, status: http.StatusRequestEntityTooLarge, title: "Too large",

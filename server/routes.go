@@ -50,11 +50,13 @@ func (m *machine) routes() (http.Handler, error) {
 		g.POST("/api/send", m.collector.PostUmami)
 		g.GET("/count", m.collector.CountGoatCounter)
 		g.POST("/count", m.collector.CountGoatCounter)
+		g.GET("/g/collect", m.collector.CollectGtag)
+		g.POST("/g/collect", m.collector.CollectGtag)
 		g.POST("/p", m.consents.PostPreferences)
 		both(g, "/gpc.json", m.consents.GetGPC)
 		g.GET(doctor.Door, m.arrival)
 		g.POST(doctor.Door, m.arrival)
-		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send"} {
+		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send", "/g/collect"} {
 			g.OPTIONS(door, m.consents.Preflight)
 		}
 	}

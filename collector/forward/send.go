@@ -43,7 +43,7 @@ type shipment struct {
 // load puts an event on, unless it does not belong here or does not fit: an
 // empty shipment takes any.
 func (t *shipment) load(ev *collector.Event, bytes int) bool {
-	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.bytes+bytes > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
+	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.events[0].NoAds != ev.NoAds || t.bytes+bytes > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
 		return false
 	}
 	t.events = append(t.events, ev)
@@ -151,6 +151,9 @@ func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) ver
 		v.ads.UserData = v.ads.UserData || slices.Contains(service.ConsentMode, "ad_user_data")
 		v.ads.Personalization = v.ads.Personalization || slices.Contains(service.ConsentMode, "ad_personalization")
 	}
+	denied := t.events[0].NoAds
+	v.ads.UserData = v.ads.UserData && !denied.UserData
+	v.ads.Personalization = v.ads.Personalization && !denied.Personalization
 	return v
 }
 

@@ -22,14 +22,21 @@ import (
 const Mapping = 2
 
 // Payload is the body of one request: events of one client under one consent,
-// from one country and device. It has no place for an address, for user_data,
-// for a user agent, or for user properties.
+// from one country and device. It has no place for an address, for user_data
+// or for a user agent.
 type Payload struct {
-	ClientID     string        `json:"client_id"`
-	UserLocation *Location     `json:"user_location,omitempty"`
-	Device       *Device       `json:"device,omitempty"`
-	Consent      AdConsent     `json:"consent"`
-	Events       []PayloadItem `json:"events"`
+	ClientID       string                   `json:"client_id"`
+	UserProperties map[string]PropertyValue `json:"user_properties,omitempty"`
+	UserLocation   *Location                `json:"user_location,omitempty"`
+	Device         *Device                  `json:"device,omitempty"`
+	Consent        AdConsent                `json:"consent"`
+	Events         []PayloadItem            `json:"events"`
+}
+
+// PropertyValue is a user property: a text of up to 36 characters or a
+// json.Number.
+type PropertyValue struct {
+	Value any `json:"value"`
 }
 
 // Location is where the visitor is, as coarse as Google takes it.
@@ -127,6 +134,7 @@ func build(events []*collector.Event, o Options, ads collector.AdConsent) (Paylo
 			}
 		}
 		p.Events = append(p.Events, b.item())
+		b.userProperties(&p)
 		losses.add(b.losses)
 	}
 	return p, losses
@@ -299,6 +307,9 @@ func (b *builder) revenue() {
 func (b *builder) props() {
 	props := slices.SortedStableFunc(slices.Values(b.ev.Props), func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) })
 	for _, p := range props {
+		if strings.HasPrefix(p.Key, collector.UserProperty) {
+			continue // see userProperties
+		}
 		name, renamed := paramName(b.ev.Name, p.Key)
 		if p.Key == transactionID && b.params[transactionID] != nil {
 			continue // see transaction
@@ -318,6 +329,31 @@ func (b *builder) props() {
 			b.losses.Renamed++
 		}
 		b.params[name] = value
+	}
+}
+
+// userProperties adds what the event says of the visitor, in the order of the
+// names; of two events the later one counts.
+func (b *builder) userProperties(to *Payload) {
+	for _, p := range slices.SortedStableFunc(slices.Values(b.ev.Props), func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) }) {
+		key, ok := strings.CutPrefix(p.Key, collector.UserProperty)
+		if !ok {
+			continue
+		}
+		value := b.scalar(p.Value)
+		if text, isText := value.(string); isText && utf8.RuneCountInString(text) > judge.MaxPropertyValue {
+			b.losses.Cut++
+			value = string([]rune(text)[:judge.MaxPropertyValue])
+		}
+		_, there := to.UserProperties[key]
+		if value == nil || judge.PropertyName(key) != "" || !there && len(to.UserProperties) >= judge.MaxProperties {
+			b.losses.Dropped++
+			continue
+		}
+		if to.UserProperties == nil {
+			to.UserProperties = map[string]PropertyValue{}
+		}
+		to.UserProperties[key] = PropertyValue{value}
 	}
 }
 

@@ -106,6 +106,10 @@ func TestGoldens(t *testing.T) {
 		})}, Losses{Renamed: 5, Cut: 1, Redacted: 2, Dropped: 5}, false},
 		{"long_query", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.Query = "utm_campaign=" + strings.Repeat("x", 90) })}, Losses{}, false},
 		{"region", collector.AdConsent{}, []*collector.Event{visit()}, Losses{}, true},
+		{"user_properties", collector.AdConsent{}, []*collector.Event{
+			automatic("pageview", "up.tier", "silver", "up.long", strings.Repeat("x", 37), "up.user_id", "forged", "up.bad name", "x"),
+			automatic("pageview", "up.tier", "gold", "up.age", 3.0),
+		}, Losses{Cut: 1, Dropped: 2}, false},
 		{"gtag_session", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) { ev.GASessions = "G-OTHER=17 G-TEST=1748246127" })}, Losses{}, false},
 		{"automatic", collector.AdConsent{}, []*collector.Event{
 			automatic("scroll", "depth", 90.0), automatic("outbound_link", "url", "https://other.example/x"), automatic("file_download", "url", "https://example.com/a.pdf", "extension", "pdf"),

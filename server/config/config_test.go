@@ -170,7 +170,6 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 	want := []string{
 		"server.tls.domains", "clickhouse.cluster", "keys.phone",
 		"sites[0].banner.variants",
-		"sites[0].accept.gtag",
 		"hooks.twilio", "hooks.meta", "hooks.green-api", "mail",
 	}
 	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
@@ -246,6 +245,7 @@ func TestProblems(t *testing.T) {
 		{"keys of another preset", site + "    services: [{preset: hotjar, id: \"1\", secret: x, token: y, region: true, url: \"https://x.example\"}]\n", []string{
 			`measurement_id, api_secret, endpoint and region belong to`, `secret belongs to`, `site_id and token belong to`, `url belongs to`,
 		}},
+		{"gtag without a property", site + "    accept: {gtag: true}\n", []string{`sites[0].accept.gtag: needs a service with preset: google-analytics`}},
 		{"unknown preset", site + "    services: [{preset: hotjarr}]\n", []string{`3:17: sites[0].services[0].preset: "hotjarr" is not one of`}},
 		{"funnel over an unknown goal", site + "    funnels: [{name: F, steps: [/a, Buy]}]\n", []string{`3:37: sites[0].funnels[0].steps[1]: "Buy" is neither a path`}},
 		{"backup to nobody", "backup: {recipients: [age1x], s3: {endpoint: minio, access_key: a}}\n" + site, []string{

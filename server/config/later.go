@@ -24,7 +24,6 @@ func (c *Config) Notices() []Problem {
 		path := fmt.Sprintf("sites[%d]", i)
 		s := &c.Sites[i]
 		later(len(s.Banner.Variants) > 0, path+".banner.variants", "several banners side by side")
-		later(s.Accept.Gtag, path+".accept.gtag", "the door for gtag.js")
 	}
 	if c.Retention.Events.longerThan(c.Retention.Receipts) {
 		k.say("retention.receipts", "%s is shorter than retention.events, %s: once a receipt has gone nothing tells whose events it covered, and a withdrawal or an erasure cannot find them; keep receipts for at least as long",

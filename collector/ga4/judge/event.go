@@ -184,7 +184,7 @@ func (j *judging) userProperties(props []field) {
 	}
 	for _, p := range props {
 		at := join("user_properties", p.name)
-		switch code := propertyName(p.name); code {
+		switch code := PropertyName(p.name); code {
 		case NameReserved:
 			j.split(nil, 11, code, at, fmt.Sprintf("User property name [%s] is reserved.", p.name))
 		case NameInvalid:
@@ -193,8 +193,8 @@ func (j *judging) userProperties(props []field) {
 		switch v := p.field("value"); {
 		case v.kind != text && v.kind != number:
 			j.split(nil, 13, ValueInvalid, at, fmt.Sprintf("User property [%s] has unsupported value [%s].", p.name, v.unsupported()))
-		case v.kind == text && length(v.raw) > maxPropValue:
-			j.split(nil, 12, ValueOutOfBounds, at, fmt.Sprintf("User property [%s] has %d characters; %d are allowed.", p.name, length(v.raw), maxPropValue))
+		case v.kind == text && length(v.raw) > MaxPropertyValue:
+			j.split(nil, 12, ValueOutOfBounds, at, fmt.Sprintf("User property [%s] has %d characters; %d are allowed.", p.name, length(v.raw), MaxPropertyValue))
 		}
 	}
 }

@@ -9,19 +9,19 @@ import (
 
 // Google's hard limits on one request.
 const (
-	MaxEvents     = 25      // events in a request
-	MaxParams     = 25      // params of an event
-	MaxProperties = 25      // user properties of a request
-	MaxItems      = 200     // items of an event
-	MaxItemParams = 10      // custom params of an item
-	MaxName       = 40      // characters of an event's or a param's name
-	MaxValue      = 100     // characters of a param's value
-	MaxBody       = 130_000 // bytes; a body has to be smaller
-	MaxAge        = 72 * time.Hour
-	maxUserID     = 256
-	maxPropName   = 24
-	maxPropValue  = 36
-	maxAhead      = 10 * time.Minute
+	MaxEvents        = 25      // events in a request
+	MaxParams        = 25      // params of an event
+	MaxProperties    = 25      // user properties of a request
+	MaxItems         = 200     // items of an event
+	MaxItemParams    = 10      // custom params of an item
+	MaxName          = 40      // characters of an event's or a param's name
+	MaxValue         = 100     // characters of a param's value
+	MaxPropertyValue = 36      // characters of a user property's value
+	MaxBody          = 130_000 // bytes; a body has to be smaller
+	MaxAge           = 72 * time.Hour
+	maxUserID        = 256
+	maxPropName      = 24
+	maxAhead         = 10 * time.Minute
 )
 
 // reservedEvents lists the names that Google keeps to itself; the last line is
@@ -71,7 +71,8 @@ func ParamName(name string) Code {
 	return ""
 }
 
-func propertyName(name string) Code {
+// PropertyName is EventName for the name of a user property (rule 11).
+func PropertyName(name string) Code {
 	switch {
 	case reservedProperties[name] || reserved(name):
 		return NameReserved
