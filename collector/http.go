@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,6 +43,9 @@ type Options struct {
 	// Limit refuses a request for events of a site, with what its error says;
 	// nil: it never does.
 	Limit func(site string) error
+	// Forwards tells what becomes of an event of the site at each of its
+	// destinations, for a visitor who looks at their own events; nil: nothing.
+	Forwards func(*Event) []any
 	// ClientIDKey, 32 bytes, derives client ids for Google Analytics. It must
 	// stay the same for as long as visitors are to be recognised there.
 	ClientIDKey []byte
@@ -71,6 +75,7 @@ type Handler struct {
 	geo      *enrich.Geo
 	clientIP func(echo.Context) netip.Addr
 	apiKey   func(*http.Request, string) bool
+	forwards func(*Event) []any
 	limit    func(site string) error
 
 	clients    *mac
@@ -93,7 +98,7 @@ func NewHandler(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		ledger: o.Ledger, appender: o.Appender, counter: o.Counter, sites: map[string]*SiteOptions{},
-		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, limit: o.Limit,
+		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, forwards: o.Forwards, limit: o.Limit,
 		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
 		duplicates: newDuplicates(), sessions: newSessions(),
 	}
@@ -175,7 +180,7 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 	work := intake{
 		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
 		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,
-		test: test, byKey: byKey,
+		test: test, byKey: byKey, debug: in.debug,
 	}
 	return work.accept(consent.RawToken(r, in.token), in.events)
 }
@@ -192,8 +197,16 @@ func (o outcome) answer(c echo.Context, status int) error {
 		b = strconv.AppendInt(append(b, `{"index":`...), int64(d.Index), 10)
 		b = append(append(append(b, `,"reason":"`...), d.Reason...), `"}`...)
 	}
+	b = append(b, ']')
+	if o.explained != nil {
+		detail, err := json.Marshal(o.explained)
+		if err != nil {
+			return fmt.Errorf("explain events: %w", err)
+		}
+		b = append(append(b, `,"debug":`...), detail...)
+	}
 	o.header(c)
-	return c.JSONBlob(status, append(b, `]}`...))
+	return c.JSONBlob(status, append(b, '}'))
 }
 
 // header names the reasons for which events were dropped.

@@ -32,6 +32,9 @@ type Drop struct {
 type outcome struct {
 	accepted int
 	dropped  []Drop // by index
+	// explained are the events that were kept, for a request that asked; nil
+	// where none did.
+	explained []Explained
 }
 
 // intake takes the events of one request from the gate to the spool. Drops of
@@ -47,6 +50,7 @@ type intake struct {
 	sent     optional
 	test     bool // from a page on a test host
 	byKey    bool // the site's own backend, proved by an API key: its address and headers are not the visitor's
+	debug    bool // explain what was kept
 
 	token     consent.Token
 	cut       *consent.Cut
@@ -314,6 +318,11 @@ func (in *intake) finish() (outcome, error) {
 	}
 	slices.SortFunc(in.out.dropped, func(a, b Drop) int { return a.Index - b.Index })
 	in.out.accepted = len(in.batch.Events) - len(in.batch.Late)
+	for i := range in.batch.Events {
+		if _, late := in.batch.Late[i]; in.debug && !late {
+			in.out.explained = append(in.out.explained, in.h.explain(in.kept[i].index, &in.batch.Events[i].event))
+		}
+	}
 	in.count(CountCut, "event", in.tidied.cut)
 	in.count(CountMasked, "event", in.tidied.masked)
 	return in.out, nil

@@ -80,6 +80,35 @@ func TestLateRefusal(t *testing.T) {
 	}
 }
 
+// A request that asks is told what was stored, and of that nothing by which a
+// visitor could be told from another.
+func TestExplained(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, func(o *Options) {
+		o.Forwards = func(e *Event) []any {
+			return []any{map[string]string{"destination": "google-analytics", "refused": e.Name}}
+		}
+	})
+	token := h.sign(h.grant())
+	shop := `{"name":"signup","url":"https://example.com/shop?utm_source=news","props":{"plan":"free"}}`
+	body := envelopeOf(token, `{}`, shop)
+	rec, err := h.request(strings.Replace(body, `{"site"`, `{"debug":true,"site"`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"accepted":1,"dropped":[{"index":0,"reason":"invalid"}],"debug":[{"index":1,` +
+		`"stored":{"name":"signup","hostname":"example.com","path":"/shop","source":"news","channel":"Unassigned","browser":"Chrome","os":"Windows","device":"desktop","props":{"plan":"free"}},` +
+		`"forwards":[{"destination":"google-analytics","refused":"signup"}]}]}`
+	if diff := cmp.Diff(want, rec.Body.String()); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+	for _, quiet := range []string{body, strings.Replace(body, `{"site"`, `{"debug":1,"site"`, 1)} {
+		if rec, err = h.request(quiet); err != nil || strings.Contains(rec.Body.String(), "debug") {
+			t.Errorf("explained without being asked: %s, %v", rec.Body, err)
+		}
+	}
+}
+
 // Refusals alone never touch the disk.
 func TestRefusalsDoNotTouchTheDisk(t *testing.T) {
 	t.Parallel()

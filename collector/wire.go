@@ -40,6 +40,7 @@ const maxEngagement = 24 * time.Hour
 type envelope struct {
 	site, token string
 	sent        optional
+	debug       bool // explain each event
 	events      []wireEvent
 }
 
@@ -70,6 +71,8 @@ func decodeEnvelope(body []byte) (envelope, error) {
 				complain(key, "a time in Unix ms", func(wrong *bool) { r.numberInto(&in.sent, wrong) })
 			case "events":
 				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, wrong) })
+			case "debug":
+				in.debug = r.skip() == "true"
 			default:
 				r.skip()
 			}

@@ -104,6 +104,16 @@ func (m *machine) recallForwards() error {
 	})
 }
 
+// explainForwards tells what becomes of an event at each recipient of its site.
+func (m *machine) explainForwards(ev *collector.Event) (out []any) {
+	for _, s := range m.sinks {
+		if s.site == ev.Site {
+			out = append(out, s.Explain(ev))
+		}
+	}
+	return out
+}
+
 // waiting is how much of the spool each forwarder of a site has before it.
 func (m *machine) waiting(site string) dashboards.Waiting {
 	behind := map[string]uint64{}

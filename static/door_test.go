@@ -45,6 +45,8 @@ type door struct {
 	stripCookies bool
 	// dropped is said of every event.
 	dropped string
+	// explained is what is said of events to whoever asks, as JSON.
+	explained string
 	// signals are what an accepted choice turns on for Google's tags.
 	signals   string
 	decisions int
@@ -180,16 +182,20 @@ func (d *door) postPreferences(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (d *door) postEvents(w http.ResponseWriter, _ *http.Request) {
+func (d *door) postEvents(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
-	dropped := d.dropped
+	dropped, explained := d.dropped, d.explained
 	d.mu.Unlock()
+	said := map[string]any{"accepted": 1, "dropped": []any{}}
 	if dropped != "" {
 		w.Header().Set("Sluice-Dropped", dropped)
+		said = map[string]any{"accepted": 0, "dropped": []any{map[string]any{"index": 0, "reason": dropped}}}
+	} else if hitOf(r.Context()).Body["debug"] == true {
+		said["debug"] = json.RawMessage(explained)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusAccepted)
-	answerJSON(d.t, w, map[string]any{"accepted": 1, "dropped": []any{}})
+	answerJSON(d.t, w, said)
 }
 
 // set changes how the door answers.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"sluice/collector"
 	"sluice/collector/ga4/standin"
@@ -319,6 +320,38 @@ func TestInvalid(t *testing.T) {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestExplain says beforehand what becomes of an event, and sends nothing.
+func TestExplain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*rig, *collector.Event)
+		want   Explanation
+	}{
+		"queued":         {func(*rig, *collector.Event) {}, Explanation{}},
+		"changed":        {func(_ *rig, ev *collector.Event) { ev.Name = "my event" }, Explanation{Changed: map[string]int{"renamed": 1}}},
+		"a test host":    {func(_ *rig, ev *collector.Event) { ev.Test = true }, Explanation{Refused: "test"}},
+		"a signal":       {func(_ *rig, ev *collector.Event) { ev.NoForward = true }, Explanation{Refused: "signal"}},
+		"Google refused": {func(_ *rig, ev *collector.Event) { ev.Token.Denied = googleBit }, Explanation{Refused: "no_consent"}},
+		"withdrawn": {func(r *rig, ev *collector.Event) {
+			r.index.Apply(ev.Token.Consent, &consent.Cut{All: consent.Forever})
+		}, Explanation{Refused: "withdrawn"}},
+		"unfit": {func(_ *rig, ev *collector.Event) { ev.GAClientID = "" }, Explanation{Refused: "invalid: rule 6 VALUE_REQUIRED"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, r *rig) {
+				ev := r.event("a", func(ev *collector.Event) { ev.Token, ev.Time = r.token(analytics), time.Now() })
+				tt.change(r, &ev)
+				tt.want.Destination = "google-analytics"
+				if diff := cmp.Diff(tt.want, r.sink.Explain(&ev), cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("explanation (-want +got):\n%s", diff)
+				}
+				if r.wrote() != 0 || len(r.outcomes()) > 0 {
+					t.Errorf("%d bytes were sent, outcomes %v", r.wrote(), r.outcomes())
+				}
+			})
+		})
+	}
 }
 
 // TestTriage records together what is no longer to be forwarded.

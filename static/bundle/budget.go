@@ -27,10 +27,11 @@ const (
 // chunkBudgets bounds what is loaded only where it is needed. A chunk without
 // a budget is an error; a budget without its chunk is not.
 var chunkBudgets = map[string]int{
-	"marked": 2500, // pages with marked elements
-	"frames": 1800, // those with marked iframes, images or links
-	"clear":  600,  // refusals in a browser that holds something
-	"extras": 2500, // measurement beyond pageviews, where the site asks for it
+	"marked":  2500, // pages with marked elements
+	"frames":  1800, // those with marked iframes, images or links
+	"inspect": 3000, // ?sluice=debug
+	"clear":   600,  // refusals in a browser that holds something
+	"extras":  2500, // measurement beyond pageviews, where the site asks for it
 }
 
 // typicalBanner is a banner's data as a small site has it: two purposes beside

@@ -5,5 +5,6 @@
 declare const __chunks: {
   readonly marked: string;
   readonly clear: string;
+  readonly inspect: string;
   readonly frames: string;
 };

@@ -27,10 +27,10 @@ const MARKED = '[data-purpose],[data-service],[data-prefs],[src*=tagmanager],[sr
 let due: unknown;
 const watcher = new MutationObserver(() => (due ||= setTimeout(look, 50)));
 
-/** Looks for what the page marked, and for Google's tags, or for whoever wants to look inside: the rest is the business of a chunk. */
+/** Looks for what the page marked, and for Google's tags: the rest is the business of a chunk. */
 function look(): void {
   due = undefined;
-  if (!document.querySelector(MARKED) && !/sluice=debug/.test(location.href)) return;
+  if (!document.querySelector(MARKED)) return;
   watcher.disconnect();
   use(__chunks.marked);
 }
@@ -40,6 +40,7 @@ async function start(): Promise<Choice | null> {
   if ((document as { prerendering?: boolean }).prerendering)
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown));
 
+  if (/sluice=debug/.test(location.search)) await new Promise<void>((there) => load(__chunks.inspect, there));
   api.track = startTracker(ask);
   listen('pageshow visibilitychange', sync);
   listen<MouseEvent>('click', (click) => {
