@@ -60,6 +60,7 @@ type SiteOptions struct {
 	Accept           Accept
 	Rules            *enrich.Rules // what is kept of addresses, and what is masked; nil: the defaults
 	Google           []GoogleService
+	HashRoutes       bool // "#/cart" is part of a page's path
 }
 
 // GoogleService is a service whose events go to Google Analytics.
@@ -185,8 +186,8 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 	return work.accept(consent.RawToken(r, in.token), in.events)
 }
 
-// answer writes the outcome as JSON; reasons are plain words, so nothing needs
-// escaping.
+// answer writes the outcome as JSON; reasons and details are plain words, so
+// nothing needs escaping.
 func (o outcome) answer(c echo.Context, status int) error {
 	b := strconv.AppendInt([]byte(`{"accepted":`), int64(o.accepted), 10)
 	b = append(b, `,"dropped":[`...)
@@ -195,7 +196,11 @@ func (o outcome) answer(c echo.Context, status int) error {
 			b = append(b, ',')
 		}
 		b = strconv.AppendInt(append(b, `{"index":`...), int64(d.Index), 10)
-		b = append(append(append(b, `,"reason":"`...), d.Reason...), `"}`...)
+		b = append(append(append(b, `,"reason":"`...), d.Reason...), '"')
+		if d.Detail != "" {
+			b = append(append(append(b, `,"detail":"`...), d.Detail...), '"')
+		}
+		b = append(b, '}')
 	}
 	b = append(b, ']')
 	if o.explained != nil {

@@ -335,8 +335,8 @@ func FuzzForeign(f *testing.F) {
 		}
 		for _, w := range all {
 			var counts tidied
-			s, ok := w.shape(&counts)
-			if !ok {
+			s, problem := w.shape(&counts)
+			if problem != "" {
 				continue
 			}
 			if len(s.event.Props) > maxProps || s.event.Name == "" || !strings.HasPrefix(s.address.Path, "/") {

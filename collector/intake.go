@@ -26,6 +26,7 @@ const (
 type Drop struct {
 	Index  int            `json:"index"` // within the request
 	Reason consent.Reason `json:"reason"`
+	Detail string         `json:"detail,omitempty"` // what is wrong with an invalid one; holds no quotation mark
 }
 
 // outcome is what became of a request's events.
@@ -63,6 +64,7 @@ type intake struct {
 	shared   Event  // what all events of the request have in common
 	visitor  string // of the cookie, else ""
 	anyone   string // the visitor by hash of the day
+	problem  string // with the event that is looked at
 	refused  consent.Reason
 	enriched bool
 }
@@ -103,7 +105,8 @@ func (in *intake) accept(raw string, events []wireEvent) (outcome, error) {
 }
 
 func (in *intake) drop(index int, reason consent.Reason) {
-	in.out.dropped = append(in.out.dropped, Drop{Index: index, Reason: reason})
+	in.out.dropped = append(in.out.dropped, Drop{Index: index, Reason: reason, Detail: in.problem})
+	in.problem = ""
 	if in.batch.Refused == nil {
 		in.batch.Refused = map[consent.Reason]int{}
 	}
@@ -113,16 +116,22 @@ func (in *intake) drop(index int, reason consent.Reason) {
 // take admits one event, or says why not. Nothing about the visitor is looked
 // at before the gate.
 func (in *intake) take(index int, w *wireEvent) consent.Reason {
-	s, ok := w.shape(&in.tidied)
-	if !ok {
+	if in.site.HashRoutes && w.fragment == "" {
+		w.readRoute()
+	}
+	s, problem := w.shape(&in.tidied)
+	if problem != "" {
+		in.problem = problem
 		return Invalid
 	}
 	test, ours := in.policy.Site.Owns(s.address.Host)
 	if !ours {
+		in.problem = "url is not on a host of the site"
 		return consent.WrongSite
 	}
 	at, ok := eventTime(in.received, w.ts, in.sent)
 	if !ok {
+		in.problem = "ts is older than 24 hours"
 		return Invalid
 	}
 	permit, reason := Gate(in.policy, in.token, in.cut, at)

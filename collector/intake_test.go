@@ -71,7 +71,7 @@ func TestLateRefusal(t *testing.T) {
 		return consent.Live
 	}
 	got := h.post(envelopeOf(h.sign(h.grant()), `{}`, pageview, `{"id":"2","name":"x","url":"https://example.com/"}`, pageview))
-	want := []Drop{{0, Invalid}, {2, consent.Withdrawn}}
+	want := []Drop{{0, Invalid, "name is missing"}, {2, consent.Withdrawn, ""}}
 	if diff := cmp.Diff(want, got.Dropped); diff != "" || got.Accepted != 2 {
 		t.Errorf("accepted %d, dropped (-want +got):\n%s", got.Accepted, diff)
 	}
@@ -96,7 +96,7 @@ func TestExplained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"accepted":1,"dropped":[{"index":0,"reason":"invalid"}],"debug":[{"index":1,` +
+	want := `{"accepted":1,"dropped":[{"index":0,"reason":"invalid","detail":"name is missing"}],"debug":[{"index":1,` +
 		`"stored":{"name":"signup","hostname":"example.com","path":"/shop","source":"news","channel":"Unassigned","browser":"Chrome","os":"Windows","device":"desktop","props":{"plan":"free"}},` +
 		`"forwards":[{"destination":"google-analytics","refused":"signup"}]}]}`
 	if diff := cmp.Diff(want, rec.Body.String()); diff != "" {

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -125,12 +126,24 @@ type wireEvent struct {
 	revenue                        *revenue
 	items                          string // JSON
 	screen                         []float64
-	wrong                          bool // a field has the wrong type
+	wrong                          bool   // a field has the wrong type
+	problem                        string // the first such field, and what it has to be
 
 	// What foreign doors (plausible.go, umami.go, goatcounter.go) find as well.
 	fragment string // part of the path, on sites that route by it
 	cut      int    // properties for which there was no room
 	google   *googleHit
+}
+
+// fields says what each field of an event has to be.
+var fields = map[string]string{
+	"id": "is not a string", "name": "is not a string", "url": "is not a string", "title": "is not a string",
+	"referrer": "is not a string", "visitor": "is not a string", "session": "is not a string",
+	"ts": "is not a time in Unix ms", "engagement_ms": "is not a number of ms",
+	"props":   "is not an object of at most 30 strings, numbers and booleans",
+	"revenue": "is not an object with amount and currency, both strings: {amount: '9.90', currency: 'EUR'}",
+	"items":   "is not an array",
+	"screen":  "is not an array of two numbers",
 }
 
 type revenue struct{ amount, currency string }
@@ -139,7 +152,7 @@ type revenue struct{ amount, currency string }
 func (w *wireEvent) read(r *jsonReader) {
 	if r.next() != '{' { // an event that is null is none
 		r.skip()
-		w.wrong = true
+		w.wrong, w.problem = true, "is not an object"
 		return
 	}
 	r.object(func(key string) {
@@ -174,6 +187,9 @@ func (w *wireEvent) read(r *jsonReader) {
 			}
 		default:
 			r.skip()
+		}
+		if w.wrong && w.problem == "" {
+			w.problem = key + " " + fields[key]
 		}
 	})
 }
@@ -258,18 +274,25 @@ type shaped struct {
 	address enrich.Address
 }
 
-// shape checks an event; ok is false for an invalid one.
-func (w *wireEvent) shape(t *tidied) (s shaped, ok bool) {
+// shape checks an event; problem says what is wrong with an invalid one, in
+// words without a quotation mark.
+func (w *wireEvent) shape(t *tidied) (s shaped, problem string) {
 	if w.wrong {
-		return shaped{}, false
+		return shaped{}, cmp.Or(w.problem, "a field has the wrong type")
 	}
 	e := &s.event
 	e.ID, e.Name = enrich.Clean(w.id), enrich.Clean(w.name)
-	if e.Name == "" || longer(e.Name, maxName) || longer(e.ID, maxID) {
-		return shaped{}, false
+	switch {
+	case e.Name == "":
+		return shaped{}, "name is missing"
+	case longer(e.Name, maxName):
+		return shaped{}, "name is longer than 120 characters"
+	case longer(e.ID, maxID):
+		return shaped{}, "id is longer than 64 characters"
 	}
+	var ok bool
 	if s.address, ok = enrich.ParseAddress(strings.TrimSpace(w.url)); !ok {
-		return shaped{}, false
+		return shaped{}, "url is not an absolute http or https address"
 	}
 	if w.fragment != "" {
 		s.address.Path += "#" + w.fragment
@@ -277,7 +300,15 @@ func (w *wireEvent) shape(t *tidied) (s shaped, ok bool) {
 	t.cut += w.cut
 	e.Title = t.text(w.title, maxTitle)
 	e.props(w.props, t)
-	return s, e.engagement(w.engagementMS) && e.screen(w.screen) && e.revenue(w.revenue) && e.items(w.items, t)
+	return s, cmp.Or(e.engagement(w.engagementMS), e.screen(w.screen), e.revenue(w.revenue), e.items(w.items, t))
+}
+
+// readRoute takes the fragment for a part of the path where it looks like one:
+// "#/cart", "#!/cart". Any other is a place within a page.
+func (w *wireEvent) readRoute() {
+	if fragment := route(w.url); strings.HasPrefix(fragment, "/") || strings.HasPrefix(fragment, "!/") {
+		w.fragment = fragment
+	}
 }
 
 // longer reports whether s has more than limit characters.
@@ -286,34 +317,42 @@ func longer(s string, limit int) bool {
 	return more
 }
 
-func (e *Event) engagement(ms optional) bool {
-	if !ms.set {
-		return e.Name != Engagement
-	}
-	if ms.value < 0 {
-		return false
+// What follows fills in one field each, and returns what is wrong with it.
+
+func (e *Event) engagement(ms optional) string {
+	switch {
+	case !ms.set && e.Name == Engagement:
+		return "name engagement is reserved for events with engagement_ms"
+	case ms.value < 0:
+		return "engagement_ms is negative"
 	}
 	e.EngagementMS = uint32(min(ms.value, float64(maxEngagement.Milliseconds())))
-	return true
+	return ""
 }
 
-func (e *Event) screen(wh []float64) bool {
+func (e *Event) screen(wh []float64) string {
 	if wh == nil {
-		return true
+		return ""
 	}
 	if len(wh) != 2 || !(wh[0] >= 0 && wh[1] >= 0 && wh[0] <= math.MaxUint16 && wh[1] <= math.MaxUint16) {
-		return false
+		return "screen is not [width, height] in pixels"
 	}
 	e.ScreenWidth, e.ScreenHeight = uint16(wh[0]), uint16(wh[1])
-	return true
+	return ""
 }
 
-func (e *Event) revenue(r *revenue) bool {
+func (e *Event) revenue(r *revenue) string {
 	if r == nil {
-		return true
+		return ""
 	}
 	e.Revenue, e.Currency = r.amount, strings.ToUpper(r.currency)
-	return isAmount(e.Revenue) && isCurrency(e.Currency)
+	switch {
+	case !isAmount(e.Revenue):
+		return "revenue.amount is not a decimal such as 9.90, in digits and a point, of at most 4 decimal places"
+	case !isCurrency(e.Currency):
+		return "revenue.currency is not a code of ISO 4217 such as EUR"
+	}
+	return ""
 }
 
 // isAmount accepts what Decimal(18, 4) holds: "-12345678901234.5678".
@@ -350,15 +389,16 @@ func (e *Event) props(in []Prop, t *tidied) {
 
 // items keeps the array as JSON, each item an object of strings, numbers and
 // booleans, every string cleaned. HTML's own characters are escaped.
-func (e *Event) items(raw string, t *tidied) bool {
+func (e *Event) items(raw string, t *tidied) string {
+	const problem = "items is not an array of at most 200 objects of strings, numbers and booleans"
 	if raw == "" {
-		return true
+		return ""
 	}
 	var in []map[string]any
 	decoder := json.NewDecoder(strings.NewReader(raw))
 	decoder.UseNumber() // a price stays as it was written
 	if decoder.Decode(&in) != nil || len(in) > maxItems {
-		return false
+		return problem
 	}
 	for i, item := range in {
 		out := make(map[string]any, len(item))
@@ -370,12 +410,15 @@ func (e *Event) items(raw string, t *tidied) bool {
 				out[t.clean(key, maxPropKey)] = v
 			case nil:
 			default:
-				return false
+				return problem
 			}
 		}
 		in[i] = out
 	}
 	b, err := json.Marshal(in)
+	if err != nil {
+		return problem
+	}
 	e.Items = string(b)
-	return err == nil
+	return ""
 }

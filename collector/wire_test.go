@@ -78,56 +78,56 @@ func without(name string) requestOption {
 func TestOneBadEvent(t *testing.T) {
 	t.Parallel()
 	const url = `"url":"https://example.com/"`
-	tests := []struct{ name, event, want string }{
-		{"a number", `1`, "invalid"},
-		{"a string", `"pageview"`, "invalid"},
-		{"null", `null`, "invalid"},
-		{"an array", `[]`, "invalid"},
-		{"empty", `{}`, "invalid"},
-		{"no name", `{` + url + `}`, "invalid"},
-		{"a name of nothing visible", `{"name":"\u0000\u001f ",` + url + `}`, "invalid"},
-		{"a name of 121", `{"name":"` + strings.Repeat("x", 121) + `",` + url + `}`, "invalid"},
-		{"a name that is a number", `{"name":1,` + url + `}`, "invalid"},
-		{"engagement without its time", `{"name":"engagement",` + url + `}`, "invalid"},
-		{"no url", `{"name":"x"}`, "invalid"},
-		{"a relative url", `{"name":"x","url":"/shop"}`, "invalid"},
-		{"a script for a url", `{"name":"x","url":"javascript:alert(1)"}`, "invalid"},
-		{"a url that is none", `{"name":"x","url":"https://</script>/"}`, "invalid"},
-		{"another site's url", `{"name":"x","url":"https://evil.test/"}`, "wrong_site"},
-		{"a url that hides its host", `{"name":"x","url":"https://example.com@evil.test/"}`, "wrong_site"},
-		{"an id of 65", `{"name":"x","id":"` + strings.Repeat("x", 65) + `",` + url + `}`, "invalid"},
-		{"ts as text", `{"name":"x","ts":"now",` + url + `}`, "invalid"},
-		{"ts beyond any number", `{"name":"x","ts":1e999,` + url + `}`, "invalid"},
-		{"ts of 1970", `{"name":"x","ts":0,` + url + `}`, "invalid"},
-		{"ts before all time", `{"name":"x","ts":-1e300,` + url + `}`, "invalid"},
-		{"props as an array", `{"name":"x","props":[],` + url + `}`, "invalid"},
-		{"a prop that is an object", `{"name":"x","props":{"a":{}},` + url + `}`, "invalid"},
-		{"a prop beyond any number", `{"name":"x","props":{"a":1e999},` + url + `}`, "invalid"},
-		{"31 props", `{"name":"x","props":{` + manyProps(31) + `},` + url + `}`, "invalid"},
-		{"revenue as a number", `{"name":"x","revenue":9.9,` + url + `}`, "invalid"},
-		{"an amount as a number", `{"name":"x","revenue":{"amount":9.9,"currency":"EUR"},` + url + `}`, "invalid"},
-		{"an amount with an exponent", `{"name":"x","revenue":{"amount":"1e9","currency":"EUR"},` + url + `}`, "invalid"},
-		{"an amount of fifteen digits", `{"name":"x","revenue":{"amount":"123456789012345","currency":"EUR"},` + url + `}`, "invalid"},
-		{"a currency sign", `{"name":"x","revenue":{"amount":"9.90","currency":"€"},` + url + `}`, "invalid"},
-		{"no currency", `{"name":"x","revenue":{"amount":"9.90"},` + url + `}`, "invalid"},
-		{"screen of one", `{"name":"x","screen":[1920],` + url + `}`, "invalid"},
-		{"screen as text", `{"name":"x","screen":"1920x1080",` + url + `}`, "invalid"},
-		{"a negative screen", `{"name":"x","screen":[-1,1],` + url + `}`, "invalid"},
-		{"a huge screen", `{"name":"x","screen":[1e18,1],` + url + `}`, "invalid"},
-		{"negative engagement", `{"name":"engagement","engagement_ms":-1,` + url + `}`, "invalid"},
-		{"items as an object", `{"name":"x","items":{},` + url + `}`, "invalid"},
-		{"an item that is a number", `{"name":"x","items":[1],` + url + `}`, "invalid"},
-		{"an item within an item", `{"name":"x","items":[{"a":[]}],` + url + `}`, "invalid"},
-		{"deep nesting", `{"name":"x","props":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `},` + url + `}`, "invalid"},
-		{"an excluded page", `{"name":"x","url":"https://example.com/admin/users"}`, "excluded"},
-		{"an excluded page by name", `{"name":"x","url":"https://example.com/health"}`, "excluded"},
+	tests := []struct{ name, event, want, detail string }{
+		{"a number", `1`, "invalid", "is not an object"},
+		{"a string", `"pageview"`, "invalid", "is not an object"},
+		{"null", `null`, "invalid", "is not an object"},
+		{"an array", `[]`, "invalid", "is not an object"},
+		{"empty", `{}`, "invalid", "name is missing"},
+		{"no name", `{` + url + `}`, "invalid", "name is missing"},
+		{"a name of nothing visible", `{"name":"\u0000\u001f ",` + url + `}`, "invalid", "name is missing"},
+		{"a name of 121", `{"name":"` + strings.Repeat("x", 121) + `",` + url + `}`, "invalid", "name is longer than 120 characters"},
+		{"a name that is a number", `{"name":1,` + url + `}`, "invalid", "name is not a string"},
+		{"engagement without its time", `{"name":"engagement",` + url + `}`, "invalid", "name engagement is reserved for events with engagement_ms"},
+		{"no url", `{"name":"x"}`, "invalid", "url is not an absolute http or https address"},
+		{"a relative url", `{"name":"x","url":"/shop"}`, "invalid", "url is not an absolute http or https address"},
+		{"a script for a url", `{"name":"x","url":"javascript:alert(1)"}`, "invalid", "url is not an absolute http or https address"},
+		{"a url that is none", `{"name":"x","url":"https://</script>/"}`, "invalid", "url is not an absolute http or https address"},
+		{"another site's url", `{"name":"x","url":"https://evil.test/"}`, "wrong_site", "url is not on a host of the site"},
+		{"a url that hides its host", `{"name":"x","url":"https://example.com@evil.test/"}`, "wrong_site", "url is not on a host of the site"},
+		{"an id of 65", `{"name":"x","id":"` + strings.Repeat("x", 65) + `",` + url + `}`, "invalid", "id is longer than 64 characters"},
+		{"ts as text", `{"name":"x","ts":"now",` + url + `}`, "invalid", "ts is not a time in Unix ms"},
+		{"ts beyond any number", `{"name":"x","ts":1e999,` + url + `}`, "invalid", "ts is not a time in Unix ms"},
+		{"ts of 1970", `{"name":"x","ts":0,` + url + `}`, "invalid", "ts is older than 24 hours"},
+		{"ts before all time", `{"name":"x","ts":-1e300,` + url + `}`, "invalid", "ts is older than 24 hours"},
+		{"props as an array", `{"name":"x","props":[],` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
+		{"a prop that is an object", `{"name":"x","props":{"a":{}},` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
+		{"a prop beyond any number", `{"name":"x","props":{"a":1e999},` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
+		{"31 props", `{"name":"x","props":{` + manyProps(31) + `},` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
+		{"revenue as a number", `{"name":"x","revenue":9.9,` + url + `}`, "invalid", "revenue is not an object with amount and currency, both strings: {amount: '9.90', currency: 'EUR'}"},
+		{"an amount as a number", `{"name":"x","revenue":{"amount":9.9,"currency":"EUR"},` + url + `}`, "invalid", "revenue is not an object with amount and currency, both strings: {amount: '9.90', currency: 'EUR'}"},
+		{"an amount with an exponent", `{"name":"x","revenue":{"amount":"1e9","currency":"EUR"},` + url + `}`, "invalid", "revenue.amount is not a decimal such as 9.90, in digits and a point, of at most 4 decimal places"},
+		{"an amount of fifteen digits", `{"name":"x","revenue":{"amount":"123456789012345","currency":"EUR"},` + url + `}`, "invalid", "revenue.amount is not a decimal such as 9.90, in digits and a point, of at most 4 decimal places"},
+		{"a currency sign", `{"name":"x","revenue":{"amount":"9.90","currency":"€"},` + url + `}`, "invalid", "revenue.currency is not a code of ISO 4217 such as EUR"},
+		{"no currency", `{"name":"x","revenue":{"amount":"9.90"},` + url + `}`, "invalid", "revenue.currency is not a code of ISO 4217 such as EUR"},
+		{"screen of one", `{"name":"x","screen":[1920],` + url + `}`, "invalid", "screen is not [width, height] in pixels"},
+		{"screen as text", `{"name":"x","screen":"1920x1080",` + url + `}`, "invalid", "screen is not an array of two numbers"},
+		{"a negative screen", `{"name":"x","screen":[-1,1],` + url + `}`, "invalid", "screen is not [width, height] in pixels"},
+		{"a huge screen", `{"name":"x","screen":[1e18,1],` + url + `}`, "invalid", "screen is not [width, height] in pixels"},
+		{"negative engagement", `{"name":"engagement","engagement_ms":-1,` + url + `}`, "invalid", "engagement_ms is negative"},
+		{"items as an object", `{"name":"x","items":{},` + url + `}`, "invalid", "items is not an array"},
+		{"an item that is a number", `{"name":"x","items":[1],` + url + `}`, "invalid", "items is not an array of at most 200 objects of strings, numbers and booleans"},
+		{"an item within an item", `{"name":"x","items":[{"a":[]}],` + url + `}`, "invalid", "items is not an array of at most 200 objects of strings, numbers and booleans"},
+		{"deep nesting", `{"name":"x","props":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `},` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
+		{"an excluded page", `{"name":"x","url":"https://example.com/admin/users"}`, "excluded", ""},
+		{"an excluded page by name", `{"name":"x","url":"https://example.com/health"}`, "excluded", ""},
 
-		{"a referrer that is none is left out", `{"name":"x","referrer":"</script>",` + url + `}`, ""},
-		{"a visitor that is none is left out", `{"name":"x","visitor":"' or 1=1",` + url + `}`, ""},
-		{"a session that is none is left out", `{"name":"x","session":"<b>",` + url + `}`, ""},
-		{"what nobody knows is ignored", `{"name":"x","whatever":{"a":[1]},` + url + `}`, ""},
-		{"nulls are absent", `{"name":"x","id":null,"title":null,"props":{"a":null},"revenue":null,"items":null,"screen":null,"ts":null,` + url + `}`, ""},
-		{"endless engagement is a day", `{"name":"engagement","engagement_ms":1e300,` + url + `}`, ""},
+		{"a referrer that is none is left out", `{"name":"x","referrer":"</script>",` + url + `}`, "", ""},
+		{"a visitor that is none is left out", `{"name":"x","visitor":"' or 1=1",` + url + `}`, "", ""},
+		{"a session that is none is left out", `{"name":"x","session":"<b>",` + url + `}`, "", ""},
+		{"what nobody knows is ignored", `{"name":"x","whatever":{"a":[1]},` + url + `}`, "", ""},
+		{"nulls are absent", `{"name":"x","id":null,"title":null,"props":{"a":null},"revenue":null,"items":null,"screen":null,"ts":null,` + url + `}`, "", ""},
+		{"endless engagement is a day", `{"name":"engagement","engagement_ms":1e300,` + url + `}`, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -136,7 +136,7 @@ func TestOneBadEvent(t *testing.T) {
 			got := h.post(envelopeOf(h.sign(h.grant()), pageview, tt.event, pageview))
 			want := answer{Accepted: 3, Dropped: []Drop{}, header: got.header}
 			if tt.want != "" {
-				want.Accepted, want.Dropped = 2, []Drop{{Index: 1, Reason: consent.Reason(tt.want)}}
+				want.Accepted, want.Dropped = 2, []Drop{{Index: 1, Reason: consent.Reason(tt.want), Detail: tt.detail}}
 			}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)
@@ -148,6 +148,37 @@ func TestOneBadEvent(t *testing.T) {
 				t.Errorf("%d refusals as %s are counted, want 1", n, tt.want)
 			}
 		})
+	}
+}
+
+// A site may keep its pages in the fragment; any other fragment is a place
+// within a page.
+func TestHashRoutes(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ url, on, off string }{
+		{"https://example.com/app", "/app", "/app"},
+		{"https://example.com/app?utm_source=x#/cart", "/app#/cart", "/app"},
+		{"https://example.com/#!/cart?coupon=secret", "/#!/cart", "/"},
+		{"https://example.com/app#part", "/app", "/app"},
+		{"https://example.com/app#access_token=secret", "/app", "/app"},
+		{"https://example.com/#/of/ada@example.com", "/#/of/*email*", "/"},
+	}
+	for _, on := range []bool{true, false} {
+		h := newHouse(t, func(o *Options) { o.Sites = map[string]SiteOptions{"example.com": {HashRoutes: on}} })
+		token := h.sign(h.grant())
+		for i, tt := range tests {
+			want := tt.off
+			if on {
+				want = tt.on
+			}
+			h.post(envelopeOf(token, fmt.Sprintf(`{"name":"pageview","url":%q}`, tt.url)))
+			if len(h.disk.events) != i+1 {
+				t.Fatalf("%s: not kept", tt.url)
+			}
+			if got := h.disk.events[i].Path; got != want {
+				t.Errorf("%s, hash routes %v: path %q, want %q", tt.url, on, got, want)
+			}
+		}
 	}
 }
 

@@ -37,10 +37,14 @@ func (m *machine) openDoors() error {
 		return err
 	}
 	sites := map[string]collector.SiteOptions{}
+	m.extras = map[string]static.Asset{}
 	for i := range m.config.Sites {
 		s := &m.config.Sites[i]
 		if sites[s.Domain], err = siteOptions(s); err != nil {
 			return fmt.Errorf("site %s: %w", s.Domain, err)
+		}
+		if m.extras[s.Domain], err = static.ComposeExtras(static.Measure(s.Measure)); err != nil {
+			return fmt.Errorf("extras of %s: %w", s.Domain, err)
 		}
 	}
 	m.collector, err = collector.NewHandler(collector.Options{
@@ -54,8 +58,9 @@ func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 	rules, err := enrich.NewRules(s.KeepQuery, s.Mask)
 	o := collector.SiteOptions{
 		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
-		Accept: collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter, Gtag: s.Accept.Gtag},
-		Rules:  rules,
+		Accept:     collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter, Gtag: s.Accept.Gtag},
+		Rules:      rules,
+		HashRoutes: s.Measure.HashRoutes,
 	}
 	for _, n := range s.Exclude.IPs {
 		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)

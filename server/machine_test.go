@@ -159,6 +159,13 @@ func TestDoorsOpenWithoutClickHouse(t *testing.T) {
 				t.Errorf("chunk at %s/%s: %d", base, name, status)
 			}
 		}
+		extras := r.public + base + "/" + static.ExtrasName() + "?site="
+		if status, body := r.ask(t, http.MethodGet, extras+"example.com", "", ""); status != 200 || !strings.Contains(body, `"vitals":true`) {
+			t.Errorf("extras at %s: %d %s", base, status, body)
+		}
+		if status, _ := r.ask(t, http.MethodGet, extras+"other.example", "", ""); status != 404 {
+			t.Errorf("extras of an unknown site: %d, want 404", status)
+		}
 	}
 	for _, door := range []string{"/.well-known/gpc.json", "/_s/gpc.json", "/_s/b", "/_s/choices"} {
 		if status, body := r.ask(t, http.MethodHead, r.public+door+"?site=example.com", "", ""); status != 200 || body != "" {

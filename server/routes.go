@@ -43,6 +43,7 @@ func (m *machine) routes() (http.Handler, error) {
 			both(g, "/"+name, getChunk)
 		}
 		both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
+		both(g, "/"+static.ExtrasName(), m.getExtras)
 		both(g, "/b", m.consents.GetBanner)
 		both(g, "/m", m.consents.GetMarked)
 		g.POST("/e", m.collector.PostEvents)
@@ -144,6 +145,17 @@ func getChunk(c echo.Context) error {
 		return echo.ErrNotFound
 	}
 	serveScript(c, a)
+	return nil
+}
+
+// getExtras serves what measures beyond pageviews, with the settings of
+// ?site=. The script asks for it under a grant.
+func (m *machine) getExtras(c echo.Context) error {
+	p, err := m.ledger.Sites.Lookup(c.QueryParam("site"))
+	if err != nil {
+		return fmt.Errorf("extras of %q: %w", c.QueryParam("site"), err)
+	}
+	serveScript(c, m.extras[p.Site.Domain])
 	return nil
 }
 

@@ -23,6 +23,7 @@ import (
 	"sluice/collector/store"
 	"sluice/consent"
 	"sluice/server/config"
+	"sluice/static"
 )
 
 // runServe is `sluice serve`.
@@ -73,6 +74,7 @@ type machine struct {
 	store     *store.Store
 	sinks     []forwarder
 	collector *collector.Handler
+	extras    map[string]static.Asset // by site
 	noting    noting
 	consents  *consent.Handler
 	auth      *auth

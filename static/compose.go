@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// placeholder is where the banner's bundles take a site's data: an identifier
+// placeholder is where the banner's bundles and the extras take a site's data: an identifier
 // that occurs once in each.
 const placeholder = "__SLUICE_DATA__"
 
@@ -180,16 +180,16 @@ func selected(texts map[string]string, names []string) map[string]string {
 	return out
 }
 
-// fill puts data into a bundle. JSON means the same wherever the code ends up:
+// fill puts a site's data into a bundle. JSON means the same wherever the code ends up:
 // encoding/json escapes <, >, &, U+2028 and U+2029, also in raw parts.
-func fill(name string, data bannerData) ([]byte, error) {
+func fill(name string, data any) ([]byte, error) {
 	literal, err := json.Marshal(data)
 	if err != nil {
-		return nil, fmt.Errorf("composing a banner: %w", err)
+		return nil, fmt.Errorf("composing %s: %w", name, err)
 	}
 	before, after, found := bytes.Cut(read(name), []byte(placeholder))
 	if !found || bytes.Contains(after, []byte(placeholder)) {
-		return nil, fmt.Errorf("composing a banner: %s has not exactly one %s", name, placeholder)
+		return nil, fmt.Errorf("composing %s: it has not exactly one %s", name, placeholder)
 	}
 	return bytes.Join([][]byte{before, after}, literal), nil
 }

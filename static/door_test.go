@@ -48,12 +48,21 @@ type door struct {
 	// explained is what is said of events to whoever asks, as JSON.
 	explained string
 	// signals are what an accepted choice turns on for Google's tags.
-	signals   string
+	signals string
+	// fail says whether the nth request for events is refused for now.
+	fail      func(n int) bool
+	requests  int // for events
 	decisions int
 }
 
-func newDoor(t *testing.T) *door {
+// newDoor is a site that measures pageviews and engagement, unless told
+// otherwise.
+func newDoor(t *testing.T, measure ...static.Measure) *door {
 	t.Helper()
+	extras, err := static.ComposeExtras(append(measure, static.Measure{Routes: true, Engagement: true})[0])
+	if err != nil {
+		t.Fatal(err)
+	}
 	content, err := os.ReadFile("testdata/banner.json")
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +79,7 @@ func newDoor(t *testing.T) *door {
 	}
 	mux.Handle("GET /_s/g.js", static.Defaults())
 	mux.HandleFunc("GET /_s/m", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/facts.json") })
+	mux.Handle("GET /_s/"+static.ExtrasName(), extras)
 	mux.HandleFunc("GET /_s/b", d.serveBanner)
 	mux.HandleFunc("POST /_s/d", d.postDecision)
 	mux.HandleFunc("POST /_s/e", d.postEvents)
@@ -77,6 +87,17 @@ func newDoor(t *testing.T) *door {
 	mux.HandleFunc("POST /csp", func(http.ResponseWriter, *http.Request) {})
 	pages := http.FileServer(http.Dir("testdata"))
 	mux.Handle("GET /deep/er/", http.StripPrefix("/deep/er", pages))
+	mux.HandleFunc("GET /missing", func(w http.ResponseWriter, _ *http.Request) {
+		page, err := os.ReadFile("testdata/plain.html")
+		if err != nil {
+			d.t.Error(err)
+		}
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		w.WriteHeader(http.StatusNotFound)
+		if _, err := w.Write(page); err != nil {
+			d.t.Log(err) // the browser may be gone
+		}
+	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/csp.html" || r.URL.Path == "/gate.html" {
 			w.Header().Set("Content-Security-Policy", strict)
@@ -184,8 +205,13 @@ func (d *door) postPreferences(w http.ResponseWriter, r *http.Request) {
 
 func (d *door) postEvents(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
-	dropped, explained := d.dropped, d.explained
+	d.requests++
+	n, dropped, explained, fail := d.requests, d.dropped, d.explained, d.fail
 	d.mu.Unlock()
+	if fail != nil && fail(n) {
+		http.Error(w, "spool full", http.StatusServiceUnavailable)
+		return
+	}
 	said := map[string]any{"accepted": 1, "dropped": []any{}}
 	if dropped != "" {
 		w.Header().Set("Sluice-Dropped", dropped)
@@ -261,6 +287,21 @@ func (d *door) events() []string {
 	return out
 }
 
+// event returns the nth event (from 1) with this name, once it is there.
+func (d *door) event(name string, nth int) map[string]any {
+	d.t.Helper()
+	for request := 1; ; request++ {
+		events, _ := d.wait("/_s/e", request).Body["events"].([]any)
+		for _, e := range events {
+			if e := e.(map[string]any); e["name"] == name {
+				if nth--; nth == 0 {
+					return e
+				}
+			}
+		}
+	}
+}
+
 // granted joins the names that a decision's map says yes to.
 func granted(m any) string {
 	var names []string
@@ -286,4 +327,25 @@ func mustParse(raw string) *url.URL {
 		panic(err)
 	}
 	return u
+}
+
+// names returns the names of all events received, in order.
+func (d *door) names() []string {
+	var out []string
+	for _, e := range d.events() {
+		name, _, _ := strings.Cut(e, " /")
+		out = append(out, name)
+	}
+	return out
+}
+
+// sent is everything that was posted.
+func (d *door) sent() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	body, err := json.Marshal(d.hits)
+	if err != nil {
+		d.t.Error(err)
+	}
+	return string(body)
 }

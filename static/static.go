@@ -32,6 +32,7 @@ const (
 	bannerName      = "b.js"
 	preferencesName = "p.js"
 	defaultsName    = "g.js"
+	extrasName      = "extras.js"
 )
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
@@ -100,7 +101,7 @@ var files = sync.OnceValue(func() map[string]func() Asset {
 	m := map[string]func() Asset{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == scriptName || name == bannerName || name == preferencesName || name == defaultsName {
+		if name == scriptName || name == bannerName || name == preferencesName || name == defaultsName || name == extrasName {
 			continue // these have doors of their own
 		}
 		m[Path(name)] = sync.OnceValue(func() Asset {

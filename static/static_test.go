@@ -294,8 +294,8 @@ func TestFile(t *testing.T) {
 		name := entry.Name()
 		path := Path(name)
 		asset, ok := File(path)
-		if doors := name == scriptName || name == bannerName || name == preferencesName || name == defaultsName; ok == doors {
-			t.Errorf("File(%q): %v; the script and the banner's parts have doors of their own, the others have not", path, ok)
+		if doors := name == scriptName || name == bannerName || name == preferencesName || name == defaultsName || name == extrasName; ok == doors {
+			t.Errorf("File(%q): %v; script, banner, its parts and the extras have doors of their own, the others have not", path, ok)
 		}
 		if ok && (asset.CacheControl != "public, max-age=31536000, immutable" || asset.Name != path) {
 			t.Errorf("File(%q): %q, cached %q", path, asset.Name, asset.CacheControl)
@@ -308,6 +308,27 @@ func TestFile(t *testing.T) {
 	}
 	if got := Path("missing.js"); got != "" {
 		t.Errorf("Path of a missing file: %q", got)
+	}
+}
+
+func TestComposeExtras(t *testing.T) {
+	t.Parallel()
+	some, err := ComposeExtras(Measure{Scroll: true, Downloads: []string{"pdf"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, err := ComposeExtras(Measure{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(some.Body, []byte(`({"scroll":true,"downloads":["pdf"]}`)) || bytes.Contains(some.Body, []byte(placeholder)) {
+		t.Errorf("the code does not hold the settings: %s", some.Body)
+	}
+	if some.Name != none.Name || some.ETag == none.ETag {
+		t.Errorf("names %s and %s, ETags %s and %s; want one name, for the code is the same, and two ETags", some.Name, none.Name, some.ETag, none.ETag)
+	}
+	if some.CacheControl != "public, max-age=3600" {
+		t.Errorf("cached %q: a change of the settings has to arrive", some.CacheControl)
 	}
 }
 

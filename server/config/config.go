@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Config is the whole file. Comments on fields are written for the operator;
 // docs/configuration.md is made of the same words.
@@ -122,6 +125,7 @@ type Site struct {
 	KeepQuery    []string   `yaml:"keep_query"` // query parameters that are part of a page's path; no other is stored
 	Mask         []string   `yaml:"mask"`       // patterns of what is masked in addresses, titles and properties, beside e-mail addresses, numbers and tokens
 	Exclude      Exclude    `yaml:"exclude"`
+	Measure      Measure    `yaml:"measure"`
 	Accept       Accept     `yaml:"accept"`
 }
 
@@ -235,6 +239,23 @@ type Exclude struct {
 	Bots      bool      `yaml:"bots"`
 }
 
+// Measure says what the script measures beyond the page that was loaded,
+// under a grant of statistics.
+type Measure struct {
+	Routes     bool     `yaml:"routes"`      // navigations within the page, by the history API, are pageviews
+	HashRoutes bool     `yaml:"hash_routes"` // #/cart and #!/cart are pages of their own
+	Engagement bool     `yaml:"engagement"`  // how long a page was visible and focused
+	Scroll     bool     `yaml:"scroll"`      // how far down a page was shown
+	Outbound   bool     `yaml:"outbound"`    // links to other sites
+	Downloads  []string `yaml:"downloads"`   // links to files with these extensions
+	Forms      bool     `yaml:"forms"`       // that a form was sent, never what was in it
+	NotFound   bool     `yaml:"not_found"`   // pages that the server answered with 404
+	Search     []string `yaml:"search"`      // parameters of an address that hold what was looked for
+	Tagged     bool     `yaml:"tagged"`      // elements with data-sluice-event
+	Vitals     bool     `yaml:"vitals"`      // LCP, INP, CLS, TTFB
+	Errors     bool     `yaml:"errors"`      // how many JavaScript errors there were, never their text
+}
+
 // Accept opens the doors of other products' trackers.
 type Accept struct {
 	Plausible   bool `yaml:"plausible"`   // /api/event
@@ -323,6 +344,18 @@ func Default() *Config {
 	}
 }
 
+// downloads are the extensions of files that are saved rather than shown:
+// documents, archives, programs, recordings.
+var downloads = []string{
+	"pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "odt", "ods", "odp", "rtf", "csv", "txt", "epub",
+	"zip", "gz", "tgz", "tar", "rar", "7z", "iso", "exe", "msi", "dmg", "pkg", "deb", "rpm", "apk",
+	"mp3", "wav", "mp4", "mov", "avi", "wmv",
+}
+
+// searchParameters are those that Google Analytics looks for by default:
+// https://support.google.com/analytics/answer/9216061.
+var searchParameters = []string{"q", "s", "search", "query", "keyword"}
+
 // defaultSite is what a site starts from before its entry is decoded.
 func defaultSite() Site {
 	return Site{
@@ -333,5 +366,9 @@ func defaultSite() Site {
 		Banner:       Banner{Layout: "bar"},
 		Signals:      Signals{GPC: "honour", DNT: "ignore"},
 		Exclude:      Exclude{Bots: true},
+		Measure: Measure{
+			Routes: true, Engagement: true, Scroll: true, Outbound: true, Downloads: slices.Clone(downloads), Forms: true,
+			NotFound: true, Search: slices.Clone(searchParameters), Tagged: true, Vitals: true, Errors: true,
+		},
 	}
 }

@@ -56,6 +56,37 @@ func (s *Site) validate(k *checker, path string) {
 	}
 	k.paths(path+".exclude.paths", s.Exclude.Paths)
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
+	s.Measure.validate(k, path+".measure")
+}
+
+// Limits of what the browser is handed of a site's settings.
+const (
+	maxDownloads = 100
+	maxSearch    = 20
+)
+
+var extensionPattern = regexp.MustCompile(`^[a-z0-9]{1,10}$`)
+
+func (m *Measure) validate(k *checker, path string) {
+	for i, extension := range m.Downloads {
+		if !extensionPattern.MatchString(extension) {
+			k.say(fmt.Sprintf("%s.downloads[%d]", path, i), "%q is not an extension in small letters; write pdf, without a dot", extension)
+		}
+	}
+	for i, parameter := range m.Search {
+		if !parameterPattern.MatchString(parameter) {
+			k.say(fmt.Sprintf("%s.search[%d]", path, i), "%q is not the name of a parameter; write q for /find?q=shoes", parameter)
+		}
+	}
+	if len(m.Downloads) > maxDownloads {
+		k.say(path+".downloads", "are %d; at most %d, the browser is handed all of them", len(m.Downloads), maxDownloads)
+	}
+	if len(m.Search) > maxSearch {
+		k.say(path+".search", "are %d; at most %d, the browser is handed all of them", len(m.Search), maxSearch)
+	}
+	if m.HashRoutes && !m.Routes {
+		k.say(path+".hash_routes", "needs routes: true: a route in the fragment is a navigation within the page")
+	}
 }
 
 // validateStored checks what is kept of addresses and properties.

@@ -160,7 +160,9 @@ func TestDrops(t *testing.T) {
 	body := fmt.Sprintf(`{"site":"localhost","token":%q,"sent":%d,"events":[%s]}`, token, sent, strings.Join(events, ","))
 	got := r.post("/_s/e", "text/plain", body)
 	want := answer{202, "application/json", "invalid, wrong_site, duplicate, no_consent",
-		`{"accepted":2,"dropped":[{"index":1,"reason":"invalid"},{"index":2,"reason":"invalid"},{"index":3,"reason":"wrong_site"},{"index":4,"reason":"invalid"},{"index":5,"reason":"invalid"},{"index":7,"reason":"duplicate"},{"index":8,"reason":"no_consent"}]}`}
+		`{"accepted":2,"dropped":[{"index":1,"reason":"invalid","detail":"url is not an absolute http or https address"},` +
+			`{"index":2,"reason":"invalid","detail":"url is not an absolute http or https address"},{"index":3,"reason":"wrong_site","detail":"url is not on a host of the site"},` +
+			`{"index":4,"reason":"invalid","detail":"name is not a string"},{"index":5,"reason":"invalid","detail":"is not an object"},{"index":7,"reason":"duplicate"},{"index":8,"reason":"no_consent"}]}`}
 	got.Body = strings.TrimSpace(got.Body)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)

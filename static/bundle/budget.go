@@ -22,6 +22,9 @@ const (
 	preferences = 4000
 	// beforeGoogle is what g.js may weigh, as it is: it blocks the page.
 	beforeGoogle = 300
+	// extras is what a page loads when it is idle and statistics are granted, to
+	// measure all that can be measured.
+	extras = 2500
 )
 
 // chunkBudgets bounds what is loaded only where it is needed. A chunk without
@@ -31,12 +34,18 @@ var chunkBudgets = map[string]int{
 	"frames":  1800, // those with marked iframes, images or links
 	"inspect": 3000, // ?sluice=debug
 	"clear":   600,  // refusals in a browser that holds something
-	"extras":  2500, // measurement beyond pageviews, where the site asks for it
 }
 
 // typicalBanner is a banner's data as a small site has it: two purposes beside
 // essential, Google Analytics, Hotjar and a payment service.
 const typicalBanner = "static/testdata/banner.json"
+
+// everything is a site that measures all there is.
+var everything = static.Measure{
+	Routes: true, HashRoutes: true, Engagement: true, Scroll: true, Outbound: true,
+	Downloads: []string{"pdf", "docx", "xlsx", "pptx", "csv", "txt", "zip", "gz", "exe", "dmg", "apk", "mp3", "mp4"},
+	Forms:     true, NotFound: true, Search: []string{"q", "s", "search", "query", "keyword"}, Tagged: true, Vitals: true, Errors: true,
+}
 
 // printBudget prints the sizes of the bundles in this binary, that is of dist
 // as it was when the command was compiled.
@@ -61,6 +70,11 @@ func printBudget(stdout io.Writer) error {
 	within("first visit", len(script.Brotli)+len(banner.First().Brotli), firstVisit)
 	within("preferences", len(banner.Preferences().Brotli), preferences)
 	within("g.js, raw", len(static.Defaults().Body), beforeGoogle)
+	measuring, err := static.ComposeExtras(everything)
+	if err != nil {
+		return err
+	}
+	within("extras", len(measuring.Brotli), extras)
 	for _, name := range static.Chunks() {
 		chunk, _ := static.File(name)
 		stem, _, _ := strings.Cut(name, ".")

@@ -41,6 +41,7 @@ var bundles = []bundle{
 	{entry: "frames/frames.ts", name: "frames.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "marked/marked.ts", name: "marked.js"},
 	{entry: "inspect/inspect.ts", name: "inspect.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "extras/extras.ts", name: "extras.js"},
 	{entry: "clear/clear.ts", name: "clear.js"},
 	{entry: "defaults.ts", name: "g.js"},
 	{entry: "sluice.ts", name: "s.js"},

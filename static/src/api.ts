@@ -5,7 +5,7 @@ import type { Kept } from './gate';
 import type { listen } from './listen';
 import type { Policy } from './loader';
 import type { Facts } from './marked/facts';
-import type { Track } from './tracker/tracker';
+import type { Track, Tracker } from './tracker/tracker';
 
 /** `window.sluice`, for the page's own code. */
 export interface Sluice {
@@ -45,6 +45,8 @@ export interface Inner {
   base: string;
   site: string;
   lang: string;
+  /** What of the site's measurements the page takes part in, by name; undefined: all of them. */
+  measure: string | undefined;
   /** The choice as last read. */
   current(): Choice | null;
   listen: typeof listen;
@@ -63,6 +65,8 @@ export interface Inner {
   kit?: Kit;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
+  /** Set once the page is shown; for the extras. */
+  tracker?: Tracker;
   /** Set by the chunk for iframes, images and links. */
   frames?: (inner: Inner, facts: () => Promise<Facts>) => Frames;
   /** Set by the chunk that takes away what services left in the browser. */

@@ -7,4 +7,5 @@ declare const __chunks: {
   readonly clear: string;
   readonly inspect: string;
   readonly frames: string;
+  readonly extras: string;
 };

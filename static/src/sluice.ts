@@ -9,7 +9,7 @@ import { post } from './door';
 import { current, forget, memory, sync } from './gate';
 import { listen } from './listen';
 import { load, trusted } from './loader';
-import { base, lang, site } from './tag';
+import { base, lang, measure, site } from './tag';
 import { startTracker } from './tracker/tracker';
 
 function ask(open?: boolean): void {
@@ -18,10 +18,13 @@ function ask(open?: boolean): void {
   load(`b?site=${site}&lang=${lang}${open ? '&open=1' : ''}`, show);
 }
 
-const inner: Inner = Object.assign(memory, { base, site, lang, current, listen, ask, post, sync, forget, load });
+const inner: Inner = Object.assign(memory, { base, site, lang, measure, current, listen, ask, post, sync, forget, load });
 
 /** Loads a chunk and starts it. */
 const use = (name: string) => load(name, () => inner.chunk!(inner, trusted));
+
+/** Safari has no such thing before version 27. */
+const idle: (then: () => void) => unknown = window.requestIdleCallback ?? setTimeout;
 
 const MARKED = '[data-purpose],[data-service],[data-prefs],[src*=tagmanager],[src$="/g.js"]';
 let due: unknown;
@@ -41,7 +44,8 @@ async function start(): Promise<Choice | null> {
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown));
 
   if (/sluice=debug/.test(location.search)) await new Promise<void>((there) => load(__chunks.inspect, there));
-  api.track = startTracker(ask);
+  const tracker = (inner.tracker = startTracker(ask, () => idle(() => tracker.may() && use(`${__chunks.extras}?site=${site}`))));
+  api.track = tracker.track;
   listen('pageshow visibilitychange', sync);
   listen<MouseEvent>('click', (click) => {
     if (!(click.target as Element).closest?.('[data-sluice=choices]')) return;

@@ -14,6 +14,9 @@ export const lang = dataset.lang || document.documentElement.lang;
 /** False where the page counts its pageviews itself, by sluice.track('pageview'). */
 export const pageviews = dataset.pageviews !== 'off';
 
+/** What of the site's measurements this page takes part in, by name; without the attribute all of them. */
+export const { measure } = dataset;
+
 /**
  * Whether this page, and the doors, are on the site's domain or below it, and
  * no test host. Where both are, cookies travel between them:

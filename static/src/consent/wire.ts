@@ -38,7 +38,30 @@ export interface TrackedEvent {
   session: string;
   screen: [number, number];
   props?: Props;
+  revenue?: Revenue;
+  items?: Item[];
   engagement_ms?: number;
+}
+
+/** An amount of money: a decimal in digits such as `9.90`, and a currency by ISO 4217. */
+export interface Revenue {
+  amount: string;
+  currency: string;
+}
+
+/** One article of a purchase, in the words of Google Analytics. */
+export interface Item {
+  item_id?: string;
+  item_name?: string;
+  price?: number;
+  quantity?: number;
+  [name: string]: string | number | boolean | undefined;
+}
+
+/** What an event of the page's own may carry beside its properties. */
+export interface Extra {
+  revenue?: Revenue;
+  items?: Item[];
 }
 
 export interface CookieFact {

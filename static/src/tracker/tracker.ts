@@ -1,108 +1,114 @@
-import type { Props, TrackedEvent } from '../consent/wire';
+import type { Extra, Props, TrackedEvent } from '../consent/wire';
 import { expireCookie } from '../cookies';
 import { post } from '../door';
 import { current, forget, sync } from '../gate';
 import { listen } from '../listen';
 import { pageviews } from '../tag';
-import { measure, take } from './engagement';
 import { SESSION, random, session } from './session';
 
 /** Own statistics, a service under analytics like any other. */
 const STATISTICS = 'statistics';
 
-/** Milliseconds that a framework gets after a navigation to set the title, and to redirect. */
-const SETTLE = 50;
-
 /** Sends one event, where statistics are granted. */
-export type Track = (name: string, props?: Props) => void;
+export type Track = (name: string, props?: Props, extra?: Extra) => void;
+
+/** What the tracker lends to the extras (src/extras), which are loaded later, and where they take part in it. */
+export interface Tracker {
+  track: Track;
+  /** Whether statistics are granted, as of now. */
+  may(): boolean;
+  /** Only under a grant: it prolongs the session. */
+  event(name: string, more?: Partial<TrackedEvent>): TrackedEvent;
+  /** Counts the page that is shown. Only under a grant. */
+  view(): void;
+  /** The address that was counted last, '' where none was. */
+  page: string;
+  /** When, in milliseconds of performance.now(); 0 where none was. */
+  seen: number;
+  /** Sends events; rejects where the server did not take them now. */
+  post(events: TrackedEvent[]): Promise<void>;
+  /** Sends events in one request. The extras put a queue in its place, which tries again. */
+  send(events: TrackedEvent[]): void;
+  /** What was not taken. */
+  lost: TrackedEvent[];
+  /** Set by the extras: what is still to be said of the page that is left, and what of the one that is shown. */
+  leave?: () => TrackedEvent[];
+  shown?: () => TrackedEvent[];
+}
 
 /**
- * Counts pageviews and engagement time, and carries the page's own events,
- * from a grant of statistics to its withdrawal; before and after it does nothing.
- * `ask` is called where the server wants a new decision.
+ * Counts the page and carries its own events, from a grant of statistics to
+ * its withdrawal; before and after it does nothing. `ask` is called where the
+ * server wants a new decision, `more` at a grant while the extras are not there.
  */
-export function startTracker(ask: () => void): Track {
+export function startTracker(ask: () => void, more: () => void): Tracker {
   let on = false;
-  let page = ''; // counted last, without its fragment
   let referrer = document.referrer;
 
-  const grants = () => !!current()?.services.includes(STATISTICS);
-  const granted = () => (sync(), grants());
+  const tracker: Tracker = {
+    track(name, props, extra) {
+      if (tracker.may()) tracker.send([tracker.event(name, { ...(props && { props }), ...extra })]);
+    },
 
-  const event = (name: string, more?: Partial<TrackedEvent>): TrackedEvent => ({
-    id: random(),
-    name,
-    url: location.href,
-    title: document.title,
-    referrer,
-    ts: Date.now(),
-    session: session(),
-    screen: [screen.width, screen.height],
-    ...more,
-  });
+    may: () => (sync(), on), // a withdrawal in another tab holds here as well
 
-  const engagement = (): TrackedEvent[] => {
-    measure(on);
-    const ms = take();
-    return ms ? [event('engagement', { url: page || location.href, engagement_ms: ms })] : [];
-  };
+    event: (name, more) => ({
+      id: random(),
+      name,
+      url: location.href,
+      title: document.title,
+      referrer,
+      ts: Date.now(),
+      session: session(),
+      screen: [screen.width, screen.height],
+      ...more,
+    }),
 
-  async function send(events: TrackedEvent[]): Promise<void> {
-    if (!events[0]) return;
-    try {
+    view() {
+      const events = tracker.leave?.() ?? [];
+      referrer = tracker.page || referrer;
+      tracker.page = location.href;
+      tracker.seen = performance.now();
+      tracker.send([...events, tracker.event('pageview'), ...(tracker.shown?.() ?? [])]);
+    },
+
+    async post(events) {
       const answer = await post('e', { sent: Date.now(), events });
+      if (answer.status > 428) throw answer; // 429, 5xx: later
       const dropped = answer.headers.get('sluice-dropped')!; // null matches nothing below
       const stale = /stale|expired|bad/.test(dropped);
       if (stale || /withdrawn/.test(dropped)) forget();
       if (stale) ask();
-    } catch {
-      // away, or reported by post: an event is not worth a retry
-    }
-  }
+      if (dropped) console.warn('sluice: ' + (await answer.text()));
+    },
 
-  function view(): void {
-    const url = location.href.split('#')[0]!;
-    if (!pageviews || url === page || !granted()) return;
-    const events = engagement();
-    if (page) referrer = page;
-    page = url;
-    send([...events, event('pageview')]);
-  }
+    send(events) {
+      const { lost } = tracker;
+      tracker.post(events).catch(() => lost.push(...events));
+    },
 
-  const later = () => setTimeout(view, SETTLE);
+    page: '',
+    seen: 0,
+    lost: [],
+  };
 
   listen('sluice:change', () => {
-    const now = grants();
+    const now = !!current()?.services.includes(STATISTICS);
     if (now === on) return;
     on = now;
-    page = '';
-    measure(on);
-    take(); // nothing from before the grant, nothing after the withdrawal
-    if (on) view();
-    else expireCookie(SESSION);
+    tracker.page = '';
+    tracker.lost = []; // nothing after the withdrawal
+    if (!on) return expireCookie(SESSION);
+    if (pageviews) tracker.view();
+    if (!tracker.leave) more();
   });
 
-  for (const name of ['pushState', 'replaceState'] as const) {
-    const original = history[name];
-    history[name] = (...state) => {
-      original.apply(history, state);
-      later();
-    };
-  }
-  listen('popstate', later);
-
-  // Leaving a page hides it first. `persisted`: back from the back-forward cache, which is a visit to the page.
-  listen<PageTransitionEvent>('focus blur pageshow visibilitychange', ({ persisted }) => {
-    if (!granted()) return;
-    measure(on);
-    if (document.hidden) send(engagement());
-    else if (persisted) {
-      page = '';
-      view();
-    }
+  // Back from the back-forward cache, which is a visit to the page.
+  listen<PageTransitionEvent>('pageshow', ({ persisted }) => {
+    if (!persisted || !pageviews || !tracker.may()) return;
+    tracker.page = '';
+    tracker.view();
   });
 
-  return (name, props) => {
-    if (granted()) send([event(name, props && { props })]);
-  };
+  return tracker;
 }
