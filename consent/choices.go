@@ -35,6 +35,12 @@ type cookieTable struct {
 	Cookies []Cookie
 }
 
+// Providers reports whether a column names who keeps each cookie: where it is
+// not always the service's own provider.
+func (t cookieTable) Providers() bool {
+	return slices.ContainsFunc(t.Cookies, func(c Cookie) bool { return c.Provider != "" })
+}
+
 // choicesPolicy is the page's Content-Security-Policy: its own style sheet, its
 // own form, and nothing else.
 var choicesPolicy = func() string {
@@ -78,8 +84,8 @@ type choicePurpose struct {
 
 type choiceService struct {
 	shownService
-	On    bool
-	Facts string
+	On          bool
+	CountryName string
 }
 
 type receiptLine struct{ Stamp, When, How, Granted, ID string }
@@ -141,9 +147,8 @@ func (p *Policy) choices(lang string, words map[string]string, live func(Use) bo
 			purpose.Cookies = []Cookie{{Name: PreferenceCookie, Lasts: duration("6 months", lang, words), Purpose: words["use.settings"]}}
 		}
 		for _, s := range shown.Services {
-			facts := slices.DeleteFunc([]string{s.Provider, regions(s.Country), s.Transfer}, func(f string) bool { return f == "" })
 			purpose.Services = append(purpose.Services, choiceService{
-				shownService: s, On: live(Use{Purpose: shown.Name, Service: s.Name}), Facts: strings.Join(facts, " · "),
+				shownService: s, On: live(Use{Purpose: shown.Name, Service: s.Name}), CountryName: regions(s.Country),
 			})
 		}
 		out = append(out, purpose)

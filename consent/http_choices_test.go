@@ -49,6 +49,40 @@ func boxes(page string) []string {
 	return out
 }
 
+// TestChoicesTell is what GDPR Art. 13 wants visitors to be told, on the page
+// that needs no script.
+func TestChoicesTell(t *testing.T) {
+	t.Parallel()
+	site := shop()
+	site.Controller = Controller{Name: "Example GmbH", Address: "Hauptstr. 1", Contact: "privacy@example.com", DPO: "dpo@example.com", Authority: "The Commissioner"}
+	site.Services = nil
+	for _, name := range []string{"hotjar", "vimeo", "green-api", "stripe"} {
+		s, ok := PresetFor(name)
+		if !ok {
+			t.Fatalf("no preset %s", name)
+		}
+		site.Services = append(site.Services, s)
+	}
+	site.Services = append(site.Services, Service{Name: "basket", Purpose: Essential, Provider: "Example GmbH", Necessary: "Keeps what you put into the basket."})
+	d := newDoors(t, site)
+	for lang, wants := range map[string][]string{
+		"en": {
+			"Provider", "Vimeo.com, Inc.", "United States", "Green-API LLC", "Kazakhstan", "Standard contractual clauses", "EU-US Data Privacy Framework",
+			"Recipient", "Contentsquare SAS, FR", "Plays videos from Vimeo.", "Takes the payment", "Keeps what you put into the basket.",
+			"Cloudflare, Inc.", "localStorage", "sessionStorage", "until it is deleted", "13 months", "Tells visitors apart", "Always on",
+			"Hauptstr. 1", "dpo@example.com", "The Commissioner", "rests on your consent", "right to complain",
+		},
+		"de": {"Anbieter", "Kasachstan", "Standardvertragsklauseln", "Empfänger", "Spielt Videos von Vimeo ab.", "13 Monate", "bis zur Löschung", "zu beschweren"},
+	} {
+		page, _ := d.page(t, "/_s/choices?site=example.com&lang="+lang)
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: the page does not say %q", lang, want)
+			}
+		}
+	}
+}
+
 func TestChoicesRoundTrip(t *testing.T) {
 	t.Parallel()
 	d := newDoors(t)

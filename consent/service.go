@@ -65,6 +65,18 @@ const (
 	SessionStorage CookieKind = "session"
 )
 
+// Storage names where the browser keeps a key that is no cookie, as a developer
+// finds it; "" for a cookie.
+func (c Cookie) Storage() string {
+	switch c.Kind {
+	case LocalStorage:
+		return "localStorage"
+	case SessionStorage:
+		return "sessionStorage"
+	}
+	return ""
+}
+
 // describe says in one sentence what the service does: in the site's words, in
 // the service's own, in those of its kind, and where the language has none of
 // them in English.
