@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test fuzz torture check bench deps dist geo chromium hosts tools clean
+.PHONY: help run build test property fuzz torture check bench deps dist geo chromium hosts tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -51,6 +51,10 @@ test-ts: $(MODULES)
 
 test-go: deps geo chromium hosts
 	@$(TESTENV) $(GO) test $(TESTFLAGS) ./...
+
+property: deps geo ## a million events among random decisions: nothing stored or forwarded without a live consent (EVENTS=…)
+	$(call say,$(or $(EVENTS),1000000) events against the model)
+	@$(TESTENV) SLUICE_PROPERTY_EVENTS=$(or $(EVENTS),1000000) $(GO) test -count=1 -timeout 10m -run '^TestNothingWithoutConsent$$' -v ./server | grep -E 'judged|^(ok|FAIL)|property_'
 
 fuzz: ## look for inputs that break a reader (FUZZTIME=5m FUZZ=FuzzParseFrame)
 	@grep -rnoE --include='*_test.go' --exclude-dir=node_modules '^func ($(or $(FUZZ),Fuzz[A-Za-z]*))' . | while IFS=: read -r file _ name; do \

@@ -3,11 +3,13 @@ package collector
 import (
 	"math"
 	"time"
+
+	"sluice/consent"
 )
 
 // maxAge is how old an event may be: GA4 attributes nothing later to its
 // session, and a clock that is further off is not a clock.
-const maxAge = 24 * time.Hour
+const maxAge = consent.MaxEventAge
 
 // eventTime returns when an event counts as having happened (design, section
 // 6). ts and sent are the client's clock in Unix ms. With both,

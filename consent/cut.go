@@ -16,7 +16,7 @@ type Cut struct {
 	All      uint32             `json:"all,omitempty"` // tokens issued before this are dead; MaxUint32: all, for ever
 	Purposes map[Purpose]uint32 `json:"purposes,omitempty"`
 	Services map[string]uint32  `json:"services,omitempty"`
-	Expires  uint32             `json:"expires"` // when the consent's last token has expired and the cut may go
+	Expires  uint32             `json:"expires"` // when the last token of the consent has expired, and no event of its time can come any more: the cut may go
 }
 
 // Forever cuts every token of a consent, those to come included.

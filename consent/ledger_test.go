@@ -76,6 +76,29 @@ func TestLedgerWithdrawal(t *testing.T) {
 	}
 }
 
+// TestCutOutlivesLateEvents: an event may arrive a day after it happened, when
+// the token that it comes with has run out. What was taken back from that token
+// still is then.
+func TestCutOutlivesLateEvents(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	g := h.decide(t, AcceptAll, "", Analytics)
+	h.decide(t, Withdraw, g.Signed)
+	expires := h.policy.Expires(*g.Token)
+	late := func() Reason {
+		h.Index.Sweep(h.clock.Now())
+		return h.policy.Live(*g.Token, h.Index.Cut(g.Token.Consent), StatisticsUse, expires.Add(-time.Hour))
+	}
+	h.clock.Add(expires.Sub(h.clock.Now()) + MaxEventAge - time.Hour)
+	if got := late(); got != Withdrawn {
+		t.Errorf("an event of the last hour, 23 hours late: %s, want withdrawn", verdict(got))
+	}
+	h.clock.Add(2 * time.Hour)
+	if late(); h.Index.Cut(g.Token.Consent) != nil {
+		t.Error("the cut is kept for longer than any event of its time may come")
+	}
+}
+
 func TestLedgerRefusalLeavesNoID(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

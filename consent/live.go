@@ -111,14 +111,19 @@ func (p *Policy) lifetime(n *Notice) time.Duration {
 	return min(p.Site.Lifetime(), days(n.Days))
 }
 
-// longest is how long any token that could be presented may hold, whatever
-// becomes of consent_days: what is cut has to be remembered that long.
+// MaxEventAge is how late an event may arrive; it counts by when it happened.
+const MaxEventAge = 24 * time.Hour
+
+// longest is how long what is cut has to be remembered: as long as any token
+// that could be presented may hold, whatever becomes of consent_days, and
+// MaxEventAge more. Without that, an event which claims to have happened
+// shortly before its token ran out would find the cut forgotten.
 func (p *Policy) longest() time.Duration {
 	longest := p.Site.Lifetime()
 	for _, n := range p.past {
 		longest = max(longest, days(n.Days))
 	}
-	return longest
+	return longest + MaxEventAge
 }
 
 // Expires is when a token stops to count.
