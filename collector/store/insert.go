@@ -5,10 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"sluice/collector/spool"
 )
@@ -111,31 +113,79 @@ func (s *Store) sendBlock(ctx context.Context, t table, rows []row, token string
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(settings))
 	statement := "INSERT INTO " + t.name + " (" + strings.Join(columns(t.row), ", ") + ")"
+	whole := true // no row is known to be unfit
 	for {
 		batch, err := s.conn.PrepareBatch(ctx, statement)
 		if err != nil {
 			return nil, fmt.Errorf("prepare insert: %w", err)
 		}
 		unfit := -1
-		for i, r := range rows {
-			if err := batch.AppendStruct(r); err != nil {
-				bad = append(bad, rejected{r, err})
-				unfit = i
-				break
-			}
+		if whole {
+			err = appendColumns(batch, rows)
+			whole = err == nil
+		} else {
+			unfit, err = appendRows(batch, rows)
 		}
-		if unfit < 0 {
+		if err == nil {
 			if err := batch.Send(); err != nil {
 				return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
 			}
 			return bad, nil
 		}
-		// The driver has taken part of the row: begin again without it.
+		// The driver has taken part of the rows: begin again, first to see which
+		// one is at fault, then without it.
 		if err := batch.Close(); err != nil {
 			return nil, fmt.Errorf("give up an insert: %w", err)
 		}
-		rows = slices.Delete(slices.Clone(rows), unfit, unfit+1)
+		if unfit >= 0 {
+			bad = append(bad, rejected{rows[unfit], err})
+			rows = slices.Delete(slices.Clone(rows), unfit, unfit+1)
+		}
 	}
+}
+
+// appendRows puts rows into the batch one by one, and tells which one does not
+// fit.
+func appendRows(batch driver.Batch, rows []row) (unfit int, err error) {
+	for i, r := range rows {
+		if err := batch.AppendStruct(r); err != nil {
+			return i, fmt.Errorf("put row into its columns: %w", err)
+		}
+	}
+	return -1, nil
+}
+
+// appendColumns puts rows into the batch column by column, at half the cost of
+// doing it row by row.
+func appendColumns(batch driver.Batch, rows []row) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	of := reflect.TypeOf(rows[0]).Elem()
+	for i, column := range batch.Columns() {
+		field, ok := fieldOf(of, column.Name())
+		if !ok {
+			return fmt.Errorf("no field of %s is column %s", of, column.Name())
+		}
+		values := reflect.MakeSlice(reflect.SliceOf(field.Type), len(rows), len(rows))
+		for j, r := range rows {
+			values.Index(j).Set(reflect.ValueOf(r).Elem().FieldByIndex(field.Index))
+		}
+		if err := batch.Column(i).Append(values.Interface()); err != nil {
+			return fmt.Errorf("append column %s: %w", column.Name(), err)
+		}
+	}
+	return nil
+}
+
+// fieldOf finds the field of a row type whose ch tag names a column.
+func fieldOf(t reflect.Type, column string) (reflect.StructField, bool) {
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.Anonymous && f.Tag.Get("ch") == column {
+			return f, true
+		}
+	}
+	return reflect.StructField{}, false
 }
 
 // dataErrors are the codes with which ClickHouse says that a value is wrong,

@@ -156,7 +156,7 @@ func TestRunSQLWithoutAServer(t *testing.T) {
 	if err := errors.Join(s.Prepare(t.Context()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.RunSQL(t.Context(), o, "SELECT count() FROM migrations", "csv", &out); err != nil || out.String() != "4\n" {
-		t.Errorf("got %q, %v; want 4", out.String(), err)
+	if err := store.RunSQL(t.Context(), o, "SELECT count() >= 4 FROM migrations", "csv", &out); err != nil || out.String() != "1\n" {
+		t.Errorf("got %q, %v; want 1", out.String(), err)
 	}
 }

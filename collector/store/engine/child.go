@@ -14,6 +14,10 @@ import (
 // childVariable marks a process that [Start] started.
 const childVariable = "SLUICE_ENGINE_CHILD"
 
+// niceness is the priority of the engine below the server's (nice(1)): where
+// both want a core, the engine gets a third of what the server gets.
+const niceness = 5
+
 // readyLine is what the child writes to its standard output once it accepts
 // connections.
 const readyLine = "ready"
@@ -35,6 +39,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 	}
 	if !filepath.IsAbs(o.Library) || !filepath.IsAbs(o.Dir) {
 		return fmt.Errorf("--library and --dir have to be absolute paths; `sluice serve` starts the engine with them")
+	}
+	if err := giveWay(); err != nil {
+		fmt.Fprintln(stderr, err) // it serves all the same
 	}
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	ctx, leave := context.WithCancel(context.Background())
