@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test property fuzz torture check bench deps dist geo chromium hosts tools clean
+.PHONY: help run build test property schedules fuzz torture check bench deps dist geo chromium hosts tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -68,6 +68,9 @@ torture: deps ## kill and starve it for long (ROUNDS=200 OUTAGE=10m)
 	$(call say,torture: $(or $(ROUNDS),200) rounds)
 	@$(TESTENV) SLUICE_TORTURE_ROUNDS=$(or $(ROUNDS),200) SLUICE_OUTAGE=$(or $(OUTAGE),10m) \
 		$(GO) test -count 1 -v -timeout 5h -parallel 1 -run 'TestTorture|TestDiskFull|TestLongOutage' ./server/e2e
+
+schedules: ## random schedules of consent and failure against the forwarder (N=100000)
+	@TMPDIR="$$(test -w /dev/shm && echo /dev/shm || echo /tmp)" SLUICE_SCHEDULES=$(or $(N),100000) $(GO) test -count=1 -timeout 5h -run 'Schedules$$' ./collector/forward
 
 check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
 	$(call say,gofmt)

@@ -2,8 +2,12 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -60,15 +64,42 @@ func (m *machine) openSinks() error {
 			}
 			sink, err := forward.New(forward.Options{
 				Policy: policy, Service: d.Service, Destination: to, Gate: m.ledger.Index,
+				Queue:    filepath.Join(m.queues(), forward.Name(site.Domain, d.Service)),
 				Outcomes: outcomes{m.state.journal}, Counter: m.state.journal, Logger: m.log, Now: m.now,
 			})
 			if err != nil {
 				return err
 			}
+			m.opened = append(m.opened, sink.Close)
 			m.sinks = append(m.sinks, forwarder{sink, site.Domain, d.Service})
 		}
 	}
+	if err := m.dropQueues(); err != nil {
+		return err
+	}
 	return m.recallForwards()
+}
+
+// queues is the folder where events wait for recipients that are away.
+func (m *machine) queues() string { return filepath.Join(m.config.DataDir, "forward") }
+
+// dropQueues removes the queues of recipients that are no longer configured:
+// what waits there may not be sent any more.
+func (m *machine) dropQueues() error {
+	entries, err := os.ReadDir(m.queues())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("look for queues of forwarders: %w", err)
+	}
+	for _, e := range entries {
+		if slices.ContainsFunc(m.sinks, func(f forwarder) bool { return f.Name() == e.Name() }) {
+			continue
+		}
+		m.log.Warn("a forwarder is no longer configured; its queue is removed", "sink", e.Name())
+		if err := os.RemoveAll(filepath.Join(m.queues(), e.Name())); err != nil {
+			return fmt.Errorf("remove the queue of a forwarder: %w", err)
+		}
+	}
+	return nil
 }
 
 // isForwarder tells the cursors of forwarders, those of earlier versions too.

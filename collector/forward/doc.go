@@ -14,6 +14,7 @@
 //	              invalid    it would not be kept, or Sluice must not send it
 //	              rejected   an answer that repeating cannot change
 //	              exhausted  tried as often as is safe
+//	              queue_full the recipient was away for longer than there was room
 //
 // # The last check
 //
@@ -22,6 +23,16 @@
 // consent index's read lock, right after the check (conn.go). A withdrawal
 // takes the write lock: once it has returned, no send that rests on the
 // consent begins. What remains is the request that was already on its way.
+//
+// # Retries
+//
+// What a recipient does not take at once, and all that comes behind it, moves
+// into the sink's queue (queue.go): so the sink's cursor goes on, and the
+// server's spool is free of it. From there it is tried, in order, with pauses
+// that double up to five minutes, half of each random, or as long as
+// Retry-After says. After five failures in a row one request at a time asks
+// whether the endpoint is back (breaker.go). Consent is looked up before each
+// attempt. The queue has 256 MiB; what finds no room is dead.
 //
 // # At least once
 //

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sluice/collector"
+	"sluice/collector/spool"
 	"sluice/consent"
 )
 
@@ -29,7 +30,11 @@ type Options struct {
 
 	Gate     Gate
 	Outcomes Outcomes
-	Counter  Counter // of what the mapping had to change; nil: nobody counts
+	// Queue is the folder where what the recipient does not take waits, so that
+	// it holds up nobody else. "": in the server's spool, behind the cursor.
+	Queue      string
+	QueueBytes int64   // bounds the queue on disk; 0: 256 MiB
+	Counter    Counter // of what the mapping had to change; nil: nobody counts
 
 	Logger   *slog.Logger     // nil: discarded
 	Now      func() time.Time // nil: time.Now
@@ -68,6 +73,9 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.QueueBytes <= 0 {
+		o.QueueBytes = 256 << 20
+	}
 	if o.Parallel <= 0 {
 		o.Parallel = 64
 	}
@@ -92,10 +100,17 @@ func New(o Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("forwarding for %s to %s: %w", o.Policy.Site.Domain, o.Service, err)
 	}
-	return &Sink{
+	s := &Sink{
 		o: o, use: use, to: o.Destination, client: c, settled: map[key]bool{},
 		log: o.Logger.With("room", "forward", "site", o.Policy.Site.Domain, "sink", o.Service),
-	}, nil
+	}
+	if o.Queue != "" {
+		s.queue, err = openQueue(o.Queue, spool.Options{MaxBytes: o.QueueBytes, Logger: s.log, Now: o.Now}, func(k key, seq uint64) {
+			s.settled[k] = true
+			s.settledUpTo = max(s.settledUpTo, seq)
+		})
+	}
+	return s, err
 }
 
 // NamePrefix opens the name of every sink's cursor, so that those of sites no
@@ -105,10 +120,13 @@ const NamePrefix = "forward-"
 
 var foreignRun = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// Name names the sink's cursor in the spool: stable, and unique to site and
-// service.
-func (s *Sink) Name() string {
-	whole := s.o.Service + "-" + s.o.Policy.Site.Domain
+// Name names the sink's cursor in the spool, and its queue: stable, and unique
+// to site and service.
+func (s *Sink) Name() string { return Name(s.o.Policy.Site.Domain, s.o.Service) }
+
+// Name is what [Sink.Name] is for a site's service.
+func Name(domain, service string) string {
+	whole := service + "-" + domain
 	sum := sha256.Sum256([]byte(whole))
 	slug := strings.ToLower(foreignRun.ReplaceAllString(whole, "_"))
 	return NamePrefix + slug[:min(len(slug), 48)] + "-" + hex.EncodeToString(sum[:4])

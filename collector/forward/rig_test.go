@@ -58,6 +58,8 @@ type rig struct {
 	log    *bytes.Buffer
 	conns  chan net.Conn
 	seq    uint64
+	queue  string // folder of the sink's queue; "": none
+	room   int64  // of the queue; 0: the default
 
 	mu       sync.Mutex
 	onDial   func() // called before a connection is opened
@@ -97,7 +99,7 @@ func (r *rig) open() *Sink {
 	r.t.Helper()
 	s, err := New(Options{
 		Policy: r.policy, Service: "google-analytics", Destination: google(r.t, "http://127.0.0.1:1/mp/collect"),
-		Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Queue: r.queue, QueueBytes: r.room, Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -20,11 +20,7 @@ import (
 // returned, and every event ends exactly once.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
-	schedules := 1000
-	if testing.Short() {
-		schedules = 100
-	}
-	for seed := range schedules {
+	for seed := range schedulesWanted(t, 1000, 100) {
 		synctest.Test(t, func(t *testing.T) { schedule(t, uint64(seed)) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

@@ -30,11 +30,16 @@ const (
 // and what has been tried with it.
 type shipment struct {
 	*Sink
-	bytes  int // of the events' records
-	events []*collector.Event
-	done   []collector.Forward // outcomes not yet recorded
+	bytes   int // of the events' records
+	events  []*collector.Event
+	records [][]byte            // beside events
+	keys    []key               // of all that were loaded
+	queued  bool                // they stand in the sink's queue
+	done    []collector.Forward // outcomes not yet recorded
 
+	due        time.Time // not to be tried before
 	attempts   int
+	tried      int // attempts before it was queued
 	unanswered int
 	began      time.Time // of the first attempt
 	hash       string    // of the last payload
@@ -42,27 +47,32 @@ type shipment struct {
 
 // load puts an event on, unless it does not belong here or does not fit: an
 // empty shipment takes any.
-func (t *shipment) load(ev *collector.Event, bytes int) bool {
-	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.events[0].NoAds != ev.NoAds || t.bytes+bytes > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
+func (t *shipment) load(ev *collector.Event, w waiting) bool {
+	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.events[0].NoAds != ev.NoAds ||
+		t.tried != w.attempts || t.unanswered != w.unanswered ||
+		t.bytes+len(w.event) > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
 		return false
 	}
-	t.events = append(t.events, ev)
-	t.bytes += bytes
+	t.events, t.records, t.keys = append(t.events, ev), append(t.records, w.event), append(t.keys, key{ev.ID, ev.Token.Receipt})
+	t.bytes += len(w.event)
+	t.queued = w.queued
 	return true
 }
 
 // settle brings a shipment's events to their end. last is the last seq of the
 // batch.
 func (t *shipment) settle(ctx context.Context, last uint64) error {
+	if err := pause(ctx, t.due.Sub(t.o.Now())); err != nil {
+		return err
+	}
 	for len(t.events) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		wait := t.try(ctx)
-		if err := t.record(ctx, t.done, last); err != nil {
+		if err := t.settled(ctx, last); err != nil {
 			return err
 		}
-		t.done = nil
 		if len(t.events) == 0 {
 			break
 		}
@@ -70,6 +80,41 @@ func (t *shipment) settle(ctx context.Context, last uint64) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// once tries a shipment as often as nothing keeps it from being sent, and so
+// once. What is left then has a due time.
+func (t *shipment) once(ctx context.Context, last uint64) error {
+	for len(t.events) > 0 && t.due.IsZero() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		wait := t.try(ctx)
+		if err := t.settled(ctx, last); err != nil {
+			return err
+		}
+		if wait > 0 {
+			t.due = t.o.Now().Add(wait)
+		}
+	}
+	return nil
+}
+
+// settled records the outcomes so far, in the queue too where they were there.
+func (t *shipment) settled(ctx context.Context, last uint64) error {
+	if len(t.done) == 0 {
+		return nil
+	}
+	if err := t.record(ctx, t.done, last); err != nil {
+		return err
+	}
+	if t.queued {
+		if err := t.queue.end(ctx, t.done); err != nil {
+			t.log.Warn("outcomes not noted in the queue; a crash now would repeat them", "err", err)
+		}
+	}
+	t.done = nil
 	return nil
 }
 
@@ -85,11 +130,16 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	if !ok {
 		return 0
 	}
-	if t.attempts == 0 {
+	if t.began.IsZero() {
 		t.began = now
 	}
+	if wait := t.breaker.enter(now); wait > 0 {
+		return wait
+	}
 	a := t.client.post(ctx, parcel, t.pass(verdict))
-	if errors.Is(a.err, errConsentChanged) {
+	changed := errors.Is(a.err, errConsentChanged)
+	t.breaker.leave(a.status != 0 && !a.again(), !changed && ctx.Err() == nil, t.o.Now())
+	if changed {
 		return 0 // nothing was sent; the next try sees why
 	}
 	t.attempts++
@@ -252,7 +302,14 @@ func (t *shipment) end(events []*collector.Event, state collector.ForwardState, 
 			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(),
 		})
 	}
-	t.events = t.where(func(ev *collector.Event) bool { return !slices.Contains(events, ev) })
+	events = slices.Clone(events)
+	keep := func(ev *collector.Event) bool { return !slices.Contains(events, ev) }
+	for i := len(t.events) - 1; i >= 0; i-- {
+		if !keep(t.events[i]) {
+			t.records = slices.Delete(t.records, i, i+1)
+		}
+	}
+	t.events = t.where(keep)
 }
 
 // backoff is the pause after the nth attempt: doubling, half of it random, so
@@ -266,6 +323,9 @@ func backoff(attempt int) time.Duration {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

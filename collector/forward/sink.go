@@ -2,6 +2,7 @@ package forward
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -24,10 +25,11 @@ const MaxAge = 24 * time.Hour
 
 // Reasons of cancelled and dead events beside those of package consent.
 const (
-	TooOld    = "too_old"   // waited for 24 hours
-	Invalid   = "invalid"   // the recipient would not keep it, or it must not leave
-	Rejected  = "rejected"  // an answer that repeating cannot change
-	Exhausted = "exhausted" // tried as often as is safe
+	TooOld    = "too_old"    // waited for 24 hours
+	Invalid   = "invalid"    // the recipient would not keep it, or it must not leave
+	Rejected  = "rejected"   // an answer that repeating cannot change
+	Exhausted = "exhausted"  // tried as often as is safe
+	QueueFull = "queue_full" // the recipient was away for longer than its queue has room
 )
 
 // Sink is the way of one site's events to one recipient: a [spool.Sink].
@@ -38,6 +40,9 @@ type Sink struct {
 	to     Destination
 	client *client
 	log    *slog.Logger
+
+	breaker breaker
+	queue   *queue // nil: what is not taken holds up the cursor
 
 	// settled holds the outcomes that are on disk for events which the cursor
 	// may yet give out again; they are not sent twice. Once a batch begins
@@ -134,31 +139,121 @@ const maxBatch = 2000
 // [spool.Spool.Consume] does.
 func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 	defer s.client.close()
-	return sp.Consume(ctx, s.Name(), s, spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch})
+	kinds := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch}
+	if s.queue == nil {
+		return sp.Consume(ctx, s.Name(), s, kinds)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return sp.Consume(ctx, s.Name(), s, kinds) })
+	group.Go(func() error {
+		kinds.MaxWait = time.Millisecond
+		return s.queue.Consume(ctx, consumerName, retries{s}, kinds)
+	})
+	return group.Wait()
 }
 
-// Deliver brings every event of the batch that is this site's to its end and
-// records it. It returns an error only where ctx ends first; a later Deliver of
-// the same batch goes on where this one stopped.
+// Close closes the sink's queue, after Run has returned.
+func (s *Sink) Close() error {
+	if s.queue == nil {
+		return nil
+	}
+	return s.queue.Close()
+}
+
+// Waiting is how many events wait in the sink's queue, and since when the
+// oldest of them exists; zero: none does. What the sink has not looked at yet,
+// in the server's spool, is not counted.
+func (s *Sink) Waiting() (events int, oldest time.Time) {
+	if s.queue == nil {
+		return 0, time.Time{}
+	}
+	s.queue.mu.Lock()
+	defer s.queue.mu.Unlock()
+	return s.queue.waiting, s.queue.oldest
+}
+
+// Deliver brings every event of the batch that is this sink's to its end and
+// records it, or into the sink's queue. It returns an error where ctx ends
+// first or the queue cannot be written; a later Deliver of the same batch goes
+// on where this one stopped.
 func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
 	lanes := s.lanes(b)
 	if err := s.triage(ctx, lanes, b.Last); err != nil {
 		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
 	}
+	busy := s.queue != nil && s.queue.busy()
 	work := errgroup.Group{}
 	work.SetLimit(s.o.Parallel)
 	for _, lane := range lanes {
-		work.Go(func() error {
-			for _, t := range lane {
-				if err := t.settle(ctx, b.Last); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+		if busy {
+			break
+		}
+		work.Go(func() error { return s.work(ctx, lane, b.Last) })
 	}
-	if err := work.Wait(); err != nil {
+	err := work.Wait()
+	if s.queue != nil { // also what is left of a lane that was stopped
+		err = errors.Join(err, s.deferred(ctx, lanes, b.Last))
+	}
+	if err != nil {
 		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
+	}
+	return nil
+}
+
+// work sends the shipments of a lane, one after the other. Without a queue each
+// is tried until it ends; with one, what is not taken at once waits there, and
+// all behind it.
+func (s *Sink) work(ctx context.Context, lane []*shipment, last uint64) error {
+	for _, t := range lane {
+		if s.queue == nil {
+			if err := t.settle(ctx, last); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := t.once(ctx, last); err != nil {
+			return err
+		}
+		if len(t.events) > 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// deferred moves what has not ended into the queue. What finds no room there
+// is dead: a recipient that is away must not fill up the server's spool.
+func (s *Sink) deferred(ctx context.Context, lanes [][]*shipment, last uint64) error {
+	if err := ctx.Err(); err != nil {
+		return err // the batch stays in flight
+	}
+	var left []*shipment
+	for _, lane := range lanes {
+		for _, t := range lane {
+			if len(t.events) > 0 {
+				left = append(left, t)
+			}
+		}
+	}
+	err := s.queue.put(ctx, left)
+	switch {
+	case errors.Is(err, spool.ErrFull):
+		var dead []collector.Forward
+		for _, t := range left {
+			t.end(t.events, collector.Dead, QueueFull)
+			dead, t.done = append(dead, t.done...), nil
+		}
+		return s.record(ctx, dead, last)
+	case err != nil:
+		return fmt.Errorf("queue %d requests: %w", len(left), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settledUpTo = max(s.settledUpTo, last)
+	for _, t := range left {
+		for _, k := range t.keys {
+			s.settled[k] = true
+		}
 	}
 	return nil
 }
@@ -189,32 +284,41 @@ const maxRecorded = 500
 // becomes six at worst, and each item brings some hundred of its own.
 const maxShipmentBytes = 16 << 10
 
-// lanes sorts the batch's events into shipments, and those into lanes, oldest
-// first. The shipments of a lane go one after the other: they are of one
-// person.
+// lanes sorts the batch's events into shipments, and those into lanes.
 func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 	s.forget(b.First)
-	var lanes [][]*shipment
-	of := map[string]int{} // person → its lane
+	sorter := newSorter(s)
 	for _, r := range b.Records {
-		ev := s.event(r)
-		if ev == nil {
-			continue
-		}
-		person := s.to.Person(ev)
-		i, known := of[person]
-		if !known {
-			i = len(lanes)
-			of[person] = i
-			lanes = append(lanes, nil)
-		}
-		if n := len(lanes[i]); n == 0 || !lanes[i][n-1].load(ev, len(r.Data)) {
-			t := &shipment{Sink: s}
-			t.load(ev, len(r.Data))
-			lanes[i] = append(lanes[i], t)
+		if ev := s.event(r); ev != nil {
+			sorter.add(ev, waiting{event: r.Data})
 		}
 	}
-	return lanes
+	return sorter.lanes
+}
+
+// sorter puts events into shipments, and those into lanes, oldest first. The
+// shipments of a lane go one after the other: they are of one person.
+type sorter struct {
+	sink  *Sink
+	lanes [][]*shipment
+	of    map[string]int // person → its lane
+}
+
+func newSorter(s *Sink) *sorter { return &sorter{sink: s, of: map[string]int{}} }
+
+func (s *sorter) add(ev *collector.Event, w waiting) {
+	person := s.sink.to.Person(ev)
+	i, known := s.of[person]
+	if !known {
+		i = len(s.lanes)
+		s.of[person] = i
+		s.lanes = append(s.lanes, nil)
+	}
+	if n := len(s.lanes[i]); n == 0 || !s.lanes[i][n-1].load(ev, w) {
+		t := &shipment{Sink: s.sink, due: w.due, attempts: w.attempts, unanswered: w.unanswered, tried: w.attempts}
+		t.load(ev, w)
+		s.lanes[i] = append(s.lanes[i], t)
+	}
 }
 
 // event reads a record; nil for what is none of the sink's business: other

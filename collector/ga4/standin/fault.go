@@ -29,6 +29,7 @@ type Fault struct {
 	Status     int           // of Answer
 	RetryAfter time.Duration // of Answer, whole seconds; 0: no header
 	Times      int           // requests that fail before all is well again; 0: all
+	Every      int           // only each so many-th request fails; 0: each
 }
 
 // Fail makes the server fail from the next request on; Fail(Fault{}) heals it.
@@ -43,6 +44,9 @@ func (s *Server) takeFault() Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.fault
+	if s.requests++; f.Every > 1 && s.requests%f.Every != 0 {
+		return Fault{}
+	}
 	if f.Times > 0 {
 		if s.fault.Times--; s.fault.Times == 0 {
 			s.fault = Fault{}

@@ -64,9 +64,10 @@ func (h Hit) Kept() []judge.Event {
 type Server struct {
 	o Options
 
-	mu    sync.Mutex
-	hits  []Hit
-	fault Fault
+	mu       sync.Mutex
+	hits     []Hit
+	fault    Fault
+	requests int
 }
 
 // New returns a server without faults.

@@ -1,0 +1,63 @@
+package forward
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// breakAfter is how many requests in a row fail before the endpoint counts
+	// as away: from then on one at a time asks whether it is back.
+	breakAfter = 5
+	// probePause is how long the others wait while one asks.
+	probePause = time.Second
+)
+
+// breaker keeps requests from an endpoint that is away. The zero value lets
+// everything through.
+type breaker struct {
+	mu       sync.Mutex
+	failures int       // in a row
+	until    time.Time // while it is away: when to ask next
+	asking   bool      // somebody does
+}
+
+// enter says how long to wait before a request; 0: go, and call leave.
+func (b *breaker) enter(now time.Time) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.failures < breakAfter:
+		return 0
+	case now.Before(b.until):
+		return b.until.Sub(now)
+	case b.asking:
+		return probePause
+	}
+	b.asking = true
+	return 0
+}
+
+// away reports whether a request would have to wait.
+func (b *breaker) away(now time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= breakAfter && (b.asking || now.Before(b.until))
+}
+
+// leave says how a request went that entered: whether the endpoint answered as
+// one that is there does. begun is false where nothing was sent at all.
+func (b *breaker) leave(there, begun bool, now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking = false
+	switch {
+	case there:
+		b.failures = 0
+	case begun:
+		b.failures++
+		if b.failures >= breakAfter {
+			b.until = now.Add(backoff(b.failures - breakAfter + 1))
+		}
+	}
+}
