@@ -49,6 +49,8 @@ type Options struct {
 	// ClientIDKey, 32 bytes, derives client ids for Google Analytics. It must
 	// stay the same for as long as visitors are to be recognised there.
 	ClientIDKey []byte
+	// Balance is told what the doors received and refused; nil: nobody is.
+	Balance *Balance
 }
 
 // SiteOptions is what the collector needs to know of a site beside its policy.
@@ -79,6 +81,7 @@ type Handler struct {
 	forwards func(*Event) []any
 	limit    func(site string) error
 
+	balance    *Balance
 	clients    *mac
 	days       dayKeys
 	devices    *enrich.Devices
@@ -99,7 +102,7 @@ func NewHandler(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		ledger: o.Ledger, appender: o.Appender, counter: o.Counter, sites: map[string]*SiteOptions{},
-		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, forwards: o.Forwards, limit: o.Limit,
+		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, balance: o.Balance, forwards: o.Forwards, limit: o.Limit,
 		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
 		duplicates: newDuplicates(), sessions: newSessions(),
 	}

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -79,7 +80,8 @@ type keeping struct {
 }
 
 // accept decides about every event and keeps those that may be kept.
-func (in *intake) accept(raw string, events []wireEvent) (outcome, error) {
+func (in *intake) accept(raw string, events []wireEvent) (out outcome, err error) {
+	defer func() { in.account(len(events), err) }()
 	token, reason := in.h.ledger.Authenticate(raw, in.policy)
 	signalled := in.policy.Site.Signalled(in.header)
 	if reason == consent.NoConsent && signalled {
@@ -102,6 +104,25 @@ func (in *intake) accept(raw string, events []wireEvent) (outcome, error) {
 		}
 	}
 	return in.finish()
+}
+
+// account tells the balance what was received and what of it was refused: here,
+// by the spool's committer, or, with all that would have been kept, by its disk.
+func (in *intake) account(received int, err error) {
+	if in.h.balance == nil {
+		return
+	}
+	refused := maps.Clone(in.batch.Refused)
+	if refused == nil {
+		refused = map[consent.Reason]int{}
+	}
+	for _, reason := range in.batch.Late {
+		refused[reason]++
+	}
+	if err != nil {
+		refused[Unavailable] = len(in.batch.Events) - len(in.batch.Late)
+	}
+	in.h.balance.Request(in.policy.Site.Domain, in.received, received, refused)
 }
 
 func (in *intake) drop(index int, reason consent.Reason) {

@@ -31,7 +31,10 @@ const (
 	CountEvent    CountKind = "event"    // Key: "accepted"
 	CountRefusal  CountKind = "refusal"  // Key: the reason
 	CountGPC      CountKind = "gpc"      // a visit under the signal without a choice
-	CountOutside  CountKind = "outside"  // a decision on a page with a tag that nobody marked; Key: whose, "google"
+	// The key that tells visitors without an identifier apart was drawn anew
+	// within its day: the server was started.
+	CountKeyDrawn CountKind = "key_drawn"
+	CountOutside  CountKind = "outside" // a decision on a page with a tag that nobody marked; Key: whose, "google"
 )
 
 // NewCount returns a count of one in the hour of at.

@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,6 +24,12 @@ type Chart struct {
 	Before string // the period before
 	Ticks  []Tick // of the vertical axis
 	Failed bool
+
+	Tools    string   // that figures were imported from, "" for none
+	AddedUp  bool     // the imported visitors are those of each day, added up
+	Imported string   // SVG path of what was imported
+	Marks    []string // places of the points with a Mark, SVG units from the left
+	Marked   bool
 }
 
 // Point is one bucket of time.
@@ -36,6 +43,12 @@ type Point struct {
 	BeforeText string  // "" where that was shorter
 	Future     bool    // has not begun yet: there is no value
 	Partial    bool    // has not ended yet
+
+	Imported     float64
+	ImportedText string // "" where nothing was imported
+	Mark         string // what has to be known of the bucket, "" for nothing
+
+	start, end time.Time
 }
 
 // BucketTitle heads the column of the buckets.
@@ -103,6 +116,10 @@ func askChart(ctx context.Context, db query.Querier, v View, now time.Time) (Cha
 		p.describe(v, bucket, now)
 		c.Points = append(c.Points, p)
 	}
+	if err := errors.Join(c.addImported(ctx, db, v), c.addMarks(ctx, db, v)); err != nil {
+		c.Failed = true
+		return c, err
+	}
 	c.draw(unit)
 	return c, nil
 }
@@ -151,6 +168,7 @@ func (p *Point) describe(v View, bucket string, now time.Time) {
 	if span == 0 {
 		end = start.AddDate(0, 1, 0)
 	}
+	p.start, p.end = start, end
 	p.Label, p.Short = start.Format(words), start.Format(short)
 	p.Future, p.Partial = start.After(now), end.After(now) && !start.After(now)
 	if closer.Period == Custom {
@@ -164,7 +182,7 @@ func (c *Chart) draw(unit query.Unit) {
 	var values, before []float64
 	most := 0.0
 	for _, p := range c.Points {
-		most = max(most, p.Value, p.Before)
+		most = max(most, p.Value, p.Before, p.Imported)
 		if !p.Future {
 			values = append(values, p.Value)
 		}
@@ -177,6 +195,7 @@ func (c *Chart) draw(unit query.Unit) {
 		c.Ticks = append(c.Ticks, Tick{number(unit, v), coordinate(chartHeight * (1 - v/top))})
 	}
 	across := chartWidth / float64(max(len(c.Points)-1, 1))
+	c.drawBeside(across, top)
 	c.Line, c.Before = path(values, across, top), path(before, across, top)
 	if n := len(values); n > 0 {
 		c.Area = fmt.Sprintf("%sL%s %sL0 %sZ", c.Line, coordinate(across*float64(n-1)), coordinate(chartHeight), coordinate(chartHeight))

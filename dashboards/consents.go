@@ -36,8 +36,10 @@ var reasonNames = map[string]string{
 	string(consent.NoConsent): "No consent", string(consent.Expired): "Consent expired", string(consent.Withdrawn): "Consent withdrawn",
 	string(consent.StaleNotice): "Notice has changed since", string(consent.BadToken): "Token unreadable or forged",
 	string(consent.WrongSite): "Token or address of another site", string(consent.ByGPC): "Global Privacy Control",
-	"bot": "Bot", "excluded": "Excluded by the site's rules", "duplicate": "Sent twice", "invalid": "Malformed",
+	"bot": "Bot", "excluded": "Excluded by the site's rules", "unavailable": "Told to come back: the spool was full", "duplicate": "Sent twice", "invalid": "Malformed",
 }
+
+func reasonName(key string) string { return cmp.Or(reasonNames[key], sentence(key)) }
 
 // askConsents reads the counters. They know no visitor, page or source: the
 // view's filters do not reach them.
@@ -55,7 +57,7 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 		ByKind: cells(counts[consent.CountDecision], func(key string) string {
 			return cmp.Or(methodNames[consent.Method(key)], sentence(key))
 		}),
-		Refused: cells(counts[consent.CountRefusal], func(key string) string { return cmp.Or(reasonNames[key], sentence(key)) }),
+		Refused: cells(counts[consent.CountRefusal], reasonName),
 	}
 	if n := counts.Total(consent.CountOutside); n > 0 {
 		out.Outside = "fewer than 10"

@@ -38,6 +38,9 @@ type Options struct {
 	// Waiting returns how many events of a site wait for each destination; nil,
 	// or a nil map, where nobody knows.
 	Waiting func(site string) Waiting
+	// Balance returns what became of a site's events since the server started;
+	// nil, or a nil balance, where nobody counts.
+	Balance func(site string) *Balance
 	Logger  *slog.Logger     // nil discards
 	Now     func() time.Time // nil means time.Now
 }
@@ -49,6 +52,7 @@ type Handler struct {
 	user     func(echo.Context) (User, bool)
 	mayQuery func(echo.Context, string) error
 	waiting  func(string) Waiting
+	balance  func(string) *Balance
 	pages    *pages
 	log      *slog.Logger
 	now      func() time.Time
@@ -59,9 +63,12 @@ func New(o Options) (*Handler, error) {
 	if o.Sites == nil || o.DB == nil || o.User == nil || o.MayQuery == nil {
 		return nil, errors.New("dashboards need Sites, DB, User and MayQuery")
 	}
-	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, mayQuery: o.MayQuery, waiting: o.Waiting, log: o.Logger, now: o.Now}
+	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, mayQuery: o.MayQuery, waiting: o.Waiting, balance: o.Balance, log: o.Logger, now: o.Now}
 	if h.waiting == nil {
 		h.waiting = func(string) Waiting { return nil }
+	}
+	if h.balance == nil {
+		h.balance = func(string) *Balance { return nil }
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)

@@ -336,7 +336,7 @@ func TestFailedPanels(t *testing.T) {
 		failed []string // sections
 	}{
 		{"one panel", []string{"visit_browser"}, []string{"browsers"}},
-		{"counters and forwards", []string{"FROM counters", "FROM forwards"}, []string{"consent", "forwards"}},
+		{"counters and forwards", []string{"FROM counters", "FROM forwards"}, []string{"Visitors over time", "consent", "forwards"}},
 		{"headline", []string{"s5"}, []string{"Headline figures"}},
 		{"everything", []string{"SELECT"}, []string{
 			"Headline figures", "Visitors over time", "pages", "entries", "exits", "sources", "channels", "campaigns", "countries", "events",

@@ -22,6 +22,7 @@ type Report struct {
 	Funnels  []Funnel
 	Consents Consents
 	Forwards Forwards
+	Accounts *Accounts // nil where nobody counts
 }
 
 // Bounds of one page's queries: two cores answer three at a time no slower than
@@ -76,6 +77,7 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 		r.Forwards, err = askForwards(ctx, h.db, v, h.waiting(v.Site.Domain))
 		return err
 	})
+	r.Accounts = accounts(h.balance(v.Site.Domain), v.zone())
 	h.wait(&group)
 	return r
 }

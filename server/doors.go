@@ -49,7 +49,7 @@ func (m *machine) openDoors() error {
 	}
 	m.collector, err = collector.NewHandler(collector.Options{
 		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
-		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key, Forwards: m.explainForwards, Limit: m.limits.bySite,
+		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key, Forwards: m.explainForwards, Limit: m.limits.bySite, Balance: m.balance,
 	})
 	return err
 }

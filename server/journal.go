@@ -30,6 +30,9 @@ type journal struct {
 	pending map[consent.Count]uint64 // counted, not yet in a frame; N is 0 in the key
 	owed    []*consent.Withdrawal    // in force, and refused by the disk
 	framed  []consent.Count          // in the frame being written; committer only
+
+	balance *collector.Balance // told what is on disk; nil before the doors open
+	keeping []*collector.Batch // of each event in the frame being written; committer only
 }
 
 var (
@@ -195,6 +198,23 @@ func (j *journal) settled(err error) {
 		}
 	}
 	j.framed = j.framed[:0]
+	if err == nil {
+		j.kept()
+	}
+	clear(j.keeping)
+	j.keeping = j.keeping[:0]
+}
+
+// kept tells the balance of the frame's events.
+func (j *journal) kept() {
+	for first := 0; first < len(j.keeping); {
+		b, end := j.keeping[first], first+1
+		for end < len(j.keeping) && j.keeping[end] == b {
+			end++
+		}
+		j.balance.Kept(b.Policy.Site.Domain, b.Received, end-first)
+		first = end
+	}
 }
 
 // eventEntry checks its event once more, after every withdrawal and duplicate
@@ -219,6 +239,7 @@ func (e *eventEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
 			return e.refuse(dst, reason)
 		}
 	}
+	e.journal.keeping = append(e.journal.keeping, e.batch)
 	return append(dst, encoded...), true
 }
 

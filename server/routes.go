@@ -119,6 +119,7 @@ func (m *machine) newDashboards() (*dashboards.Handler, error) {
 			return ""
 		},
 		Waiting: m.waiting,
+		Balance: m.account,
 	})
 }
 

@@ -73,6 +73,7 @@ type machine struct {
 	geo       *enrich.Geo
 	store     *store.Store
 	sinks     []forwarder
+	balance   *collector.Balance
 	collector *collector.Handler
 	extras    map[string]static.Asset // by site
 	noting    noting
@@ -113,7 +114,10 @@ func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *mach
 	if err = m.openLedger(); err != nil {
 		return m, err
 	}
-	if m.store, err = store.Open(storeOptions(c, log)); err != nil {
+	m.balance = collector.NewBalance(now())
+	options := storeOptions(c, log)
+	options.Delivered = m.balance.Settled
+	if m.store, err = store.Open(options); err != nil {
 		return m, err
 	}
 	m.opened = append(m.opened, m.store.Close)
@@ -226,6 +230,9 @@ func (m *machine) run(ctx context.Context) (err error) {
 			return errors.Join(err, public.Close(), m.abandon())
 		}
 	}
+	if err := m.openBalance(); err != nil {
+		return errors.Join(err, public.Close(), m.abandon())
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var consumers, keepers sync.WaitGroup
@@ -262,6 +269,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	if private != nil {
 		go serve(watch, private)
 	}
+	m.countKeyDraw()
 	m.health.doors.Store(true)
 	m.log.InfoContext(ctx, "doors open", "listen", public.Addr().String(), "sites", len(m.config.Sites), "version", readBuild().version)
 	m.tellOpen(public, private)

@@ -45,7 +45,10 @@ type Options struct {
 	// changes a database with earlier ones, for whoever wants a backup. An error
 	// keeps the tables as they are, and Prepare returns it. May be nil.
 	BeforeMigration func(ctx context.Context, s *Store, migration string) error
-	Logger          *slog.Logger // nil discards
+	// Delivered is told of each batch that Deliver has taken, how many events of
+	// a site are stored and how many lie among the dead letters. May be nil.
+	Delivered func(site string, stored, dead int)
+	Logger    *slog.Logger // nil discards
 }
 
 // Store is the database: the writer of everything the spool holds, and the

@@ -25,11 +25,51 @@ func (s *Store) Deliver(ctx context.Context, b spool.Batch) error {
 	if !s.prepared.Load() {
 		return ErrNotPrepared
 	}
-	dead, err := s.write(ctx, &b, s.decode(&b, false))
+	d := s.decode(&b, false)
+	dead, err := s.write(ctx, &b, d)
 	if err != nil {
 		return err
 	}
-	return s.bury(ctx, &b, dead)
+	if err := s.bury(ctx, &b, dead); err != nil {
+		return err
+	}
+	s.tell(d, dead)
+	return nil
+}
+
+// tell counts the events of a batch by site. One that cannot be read at all
+// belongs to none.
+func (s *Store) tell(d *decoded, dead []DeadLetter) {
+	if s.o.Delivered == nil {
+		return
+	}
+	type settled struct{ stored, dead int }
+	sites := map[string]*settled{}
+	of := func(site string) *settled {
+		if sites[site] == nil {
+			sites[site] = &settled{}
+		}
+		return sites[site]
+	}
+	buried := make(map[uint64]bool, len(dead))
+	for _, l := range dead {
+		buried[l.Seq] = true
+	}
+	for _, r := range d.batch.Records {
+		if r.Kind != spool.KindEvent {
+			continue
+		}
+		if e, err := collector.DecodeEventHead(r.Data); err != nil {
+			continue
+		} else if buried[r.Seq] {
+			of(e.Site).dead++
+		} else {
+			of(e.Site).stored++
+		}
+	}
+	for site, n := range sites {
+		s.o.Delivered(site, n.stored, n.dead)
+	}
 }
 
 // write inserts the rows of a batch and returns what no table takes.

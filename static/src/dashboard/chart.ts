@@ -44,8 +44,14 @@ export class Chart {
         { ...axis, grid: { show: false }, space: 64, size: 28, incrs: [1, 2, 3, 4, 6, 7, 12, 14, 24, 28, 30, 60], values: (_u, at) => at.map((i) => this.#points[i]?.short ?? '') },
         { ...axis, size: 48, grid: { stroke: colour('--rule'), width: 1 }, incrs: this.#increments(), values: (_u, at) => at.map((n) => axisText(this.#unit, n)) },
       ],
-      series: [{}, { ...line, stroke: colour('--soft'), width: 1, dash: [2, 3], points: { show: false } }, { ...line, fill: translucent(colour('--accent')) }, { ...line, dash: [4, 4] }],
-      hooks: { setCursor: [(u) => this.#point(u)], ready: [(u) => this.#follow(u)] },
+      series: [
+        {},
+        { ...line, stroke: colour('--soft'), width: 1, dash: [2, 3], points: { show: false } },
+        { ...line, fill: translucent(colour('--accent')) },
+        { ...line, dash: [4, 4] },
+        { ...line, stroke: colour('--import'), fill: hatched(colour('--import')) },
+      ],
+      hooks: { setCursor: [(u) => this.#point(u)], ready: [(u) => this.#follow(u)], drawClear: [(u) => this.#mark(u, colour('--import'))] },
     };
     this.#plot = new uPlot(options, this.#data(), this.#field);
   }
@@ -55,11 +61,12 @@ export class Chart {
     const at = this.#points.map((_p, i) => i);
     const values = this.#points.map((p) => p.value);
     const before = this.#points.map((p) => p.before);
+    const imported = this.#points.map((p) => p.imported);
     const now = this.#points.findIndex((p) => p.partial);
     if (now < 1) {
-      return [at, before, values, at.map(() => null)];
+      return [at, before, values, at.map(() => null), imported];
     }
-    return [at, before, values.map((v, i) => (i < now ? v : null)), values.map((v, i) => (i >= now - 1 ? v : null))];
+    return [at, before, values.map((v, i) => (i < now ? v : null)), values.map((v, i) => (i >= now - 1 ? v : null)), imported];
   }
 
   #increments(): number[] {
@@ -79,10 +86,31 @@ export class Chart {
     value.textContent = p.text;
     const before = document.createElement('span');
     before.textContent = p.beforeText && `${p.beforeText} before`;
-    this.#tip.replaceChildren(value, p.label, before);
+    const imported = document.createElement('span');
+    imported.textContent = p.importedText && `${p.importedText} imported`;
+    const mark = document.createElement('span');
+    mark.textContent = p.mark;
+    this.#tip.replaceChildren(value, p.label, before, imported, mark);
     const x = u.over.offsetLeft + u.valToPos(i, 'x');
     const right = x + this.#tip.offsetWidth + 16 > this.#field.clientWidth;
     this.#tip.style.transform = `translate(${right ? x - this.#tip.offsetWidth - 12 : x + 12}px, 8px)`;
+  }
+
+  /** A dotted line stands where something has to be known of a point. */
+  #mark(u: uPlot, colour: string): void {
+    u.ctx.save();
+    u.ctx.strokeStyle = colour;
+    u.ctx.setLineDash([2 * devicePixelRatio, 4 * devicePixelRatio]);
+    this.#points.forEach((p, i) => {
+      if (p.mark) {
+        const x = Math.round(u.valToPos(i, 'x', true));
+        u.ctx.beginPath();
+        u.ctx.moveTo(x, u.bbox.top);
+        u.ctx.lineTo(x, u.bbox.top + u.bbox.height);
+        u.ctx.stroke();
+      }
+    });
+    u.ctx.restore();
   }
 
   /** A click leads to the day or month under it. */
@@ -99,4 +127,24 @@ export class Chart {
 /** The colour at an eighth of its strength: #rrggbb becomes #rrggbb20. */
 function translucent(colour: string): string {
   return `${colour}20`;
+}
+
+/** Slanted lines of the colour: what others counted looks like nothing of ours. */
+function hatched(colour: string): CanvasPattern | string {
+  const tile = document.createElement('canvas');
+  const size = 8 * devicePixelRatio;
+  tile.width = tile.height = size;
+  const ctx = tile.getContext('2d');
+  if (!ctx) {
+    return translucent(colour);
+  }
+  ctx.strokeStyle = `${colour}70`;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.beginPath();
+  for (const shift of [-size, 0, size]) {
+    ctx.moveTo(shift, size);
+    ctx.lineTo(shift + size, 0);
+  }
+  ctx.stroke();
+  return ctx.createPattern(tile, 'repeat') ?? translucent(colour);
 }
