@@ -410,7 +410,7 @@ func TestUpgradeMakesABackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = i.serve("embedded")
-	r.settled(t)
+	eventually(t, "the tables are there", r.health.reached.Load)
 	archive := archiveIn(t, folder)
 	if !regexp.MustCompile(`/sluice-\d{8}T\d{6}Z-before-\d{4}_\w+\.tar\.zst$`).MatchString(archive) || !strings.Contains(r.log.String(), archive) {
 		t.Errorf("%s is no name of a backup before an upgrade, or not in the log:\n%s", archive, r.log)
