@@ -22,6 +22,10 @@ import (
 // for whoever embeds the script and looks at the network panel.
 const DroppedHeader = "Sluice-Dropped"
 
+// NoticeHeader is "changed" where something has changed since the visitor
+// decided: the script fetches the banner, which asks about that.
+const NoticeHeader = "Sluice-Notice"
+
 // Counter counts without waiting for the disk.
 type Counter interface {
 	Count(c consent.Count)
@@ -219,6 +223,9 @@ func (o outcome) answer(c echo.Context, status int) error {
 
 // header names the reasons for which events were dropped.
 func (o outcome) header(c echo.Context) {
+	if o.changed {
+		c.Response().Header().Set(NoticeHeader, "changed")
+	}
 	if reasons := o.reasons(); len(reasons) > 0 {
 		c.Response().Header().Set(DroppedHeader, strings.Join(reasons, ", "))
 	}

@@ -37,6 +37,7 @@ type outcome struct {
 	// explained are the events that were kept, for a request that asked; nil
 	// where none did.
 	explained []Explained
+	changed   bool // what the token grants has partly changed since
 }
 
 // intake takes the events of one request from the gate to the spool. Drops of
@@ -96,6 +97,7 @@ func (in *intake) accept(raw string, events []wireEvent) (out outcome, err error
 		return in.finish()
 	}
 	in.token, in.cut = token, in.h.ledger.Index.Cut(token.Consent)
+	in.out.changed = in.policy.Changed(token)
 	// A yes given without the signal is no yes to others once it is there.
 	in.noForward = signalled && !token.UnderGPC()
 	for i := range events {

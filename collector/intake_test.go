@@ -283,8 +283,8 @@ func TestCrossOrigin(t *testing.T) {
 			if got := header.Get("Access-Control-Allow-Credentials"); got != tt.credentials {
 				t.Errorf("credentials allowed %q, want %q", got, tt.credentials)
 			}
-			if got := header.Get("Access-Control-Expose-Headers"); tt.allowed && got != DroppedHeader {
-				t.Errorf("exposed %q, want %q", got, DroppedHeader)
+			if got := header.Get("Access-Control-Expose-Headers"); tt.allowed && got != DroppedHeader+", "+NoticeHeader {
+				t.Errorf("exposed %q, want %s and %s", got, DroppedHeader, NoticeHeader)
 			}
 			if got := header.Values("Vary"); !slices.Equal(got, []string{"Origin"}) {
 				t.Errorf("varies by %q, want Origin, once", got)

@@ -27,6 +27,10 @@ type bannerData struct {
 	CloseButton bool              `json:"close_button,omitempty"`
 	Days        int               `json:"days"`
 	GPC         bool              `json:"gpc,omitempty"` // honoured
+	Variant     string            `json:"variant,omitempty"`
+	// Renew names the purposes that changed since the visitor's choice, which
+	// alone are asked about, and what changed.
+	Renew map[Purpose]string `json:"renew,omitempty"`
 }
 
 type bannerNotice struct {
@@ -63,20 +67,24 @@ var alsoInBanner = []string{
 	"choices.title", "choices.controller", "choices.name", "choices.address", "choices.dpo", "choices.authority",
 }
 
-// BannerData returns the data object that the banner of a site is composed of,
-// as JSON. texts are all texts of the language; the site's own replace them.
-// Its `shown`, signed with keys, ties a receipt to the hash of everything
-// else in it: the words, services and looks that the visitor saw.
-func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]byte, error) {
+// BannerData returns the data object that the banner of a view is composed of,
+// as JSON. texts are all texts of the language; the site's own replace them,
+// and a variant's those. Its `shown`, signed with keys, ties a receipt to the
+// hash of everything else in it: the words, services and looks that the
+// visitor saw.
+func BannerData(p *Policy, v View, texts map[string]string, keys *Keys) ([]byte, error) {
 	s := p.Site
-	words := s.words(lang, texts)
+	lang, variant := v.Language, s.variant(v.Variant)
+	words := over(s.words(lang, texts), variant.Texts[lang])
+	purposes := p.shownPurposes(lang, words)
 	data := bannerData{
 		Site: s.Domain, Language: lang, Direction: direction(lang),
 		Notice:     bannerNotice{Version: p.Current.Version, Updated: s.Notice.Updated, PolicyURL: s.Notice.PolicyURL},
 		Controller: s.Controller,
-		Purposes:   p.shownPurposes(lang, words),
-		Texts:      maps.Clone(words), Layout: s.Layout, Theme: s.Theme, CloseButton: s.CloseButton, Days: s.ConsentDays,
-		GPC: s.HonourGPC,
+		Purposes:   purposes,
+		Texts:      maps.Clone(words), Layout: cmp.Or(variant.Layout, s.Layout), Theme: over(s.Theme, variant.Theme),
+		CloseButton: s.CloseButton, Days: s.ConsentDays, GPC: s.HonourGPC,
+		Variant: variant.Name, Renew: p.renewed(v, purposes, words),
 	}
 	maps.DeleteFunc(data.Texts, func(name, _ string) bool { return strings.Contains(name, ".") && !slices.Contains(alsoInBanner, name) })
 	content, err := json.Marshal(data)
@@ -84,7 +92,8 @@ func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]
 		return nil, fmt.Errorf("banner of %s: %w", s.Domain, err)
 	}
 	sum := sha256.Sum256(content)
-	data.Shown = keys.SignShown(Shown{Notice: p.Current.Fingerprint, Content: [16]byte(sum[:]), Language: lang}, s.Domain)
+	shown := Shown{Notice: p.Current.Fingerprint, Content: [16]byte(sum[:]), Language: lang, Variant: variant.Name}
+	data.Shown = keys.SignShown(shown, s.Domain)
 	if content, err = json.Marshal(data); err != nil {
 		return nil, fmt.Errorf("banner of %s: %w", s.Domain, err)
 	}
@@ -93,10 +102,7 @@ func BannerData(p *Policy, lang string, texts map[string]string, keys *Keys) ([]
 
 // words lays the site's own texts over those of a language.
 func (s *Site) words(lang string, texts map[string]string) map[string]string {
-	out := maps.Clone(texts)
-	if out == nil {
-		out = map[string]string{}
-	}
+	out := over(texts, nil)
 	for tag, own := range s.Texts {
 		if strings.EqualFold(tag, lang) { // pt-br
 			maps.Copy(out, own)

@@ -18,7 +18,7 @@ func TestBannerData(t *testing.T) {
 	site.Texts = map[string]map[string]string{"de": {"title": "Ihre Entscheidung", "purpose.research.title": "Forschung"}}
 	policy := testPolicy(t, site)
 	keys := testKeys(t, 1)
-	content, err := BannerData(policy, "de", shippedWords(t, "de"), keys)
+	content, err := BannerData(policy, View{Language: "de"}, shippedWords(t, "de"), keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestBannerDataShown(t *testing.T) {
 	hash := func(lang string, change func(*Site)) string {
 		site := shop()
 		change(site)
-		content, err := BannerData(testPolicy(t, site), lang, shippedWords(t, lang), keys)
+		content, err := BannerData(testPolicy(t, site), View{Language: lang}, shippedWords(t, lang), keys)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,13 +112,30 @@ func TestBannerDataIsTheWire(t *testing.T) {
 	}
 	site := shop()
 	site.Theme, site.CloseButton = map[string]string{"accent": "red"}, true
-	content, err := BannerData(testPolicy(t, site), "en", shippedWords(t, "en"), testKeys(t, 1))
+	content, err := BannerData(testPolicy(t, site), View{Language: "en"}, shippedWords(t, "en"), testKeys(t, 1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(fieldsOf(t, fixture), fieldsOf(t, content)); diff != "" {
 		t.Errorf("fields (-fixture of the script, +sent): %s", diff)
 	}
+}
+
+func mustBanner(t *testing.T, p *Policy, v View) []byte {
+	t.Helper()
+	content, err := BannerData(p, v, shippedWords(t, v.Language), testKeys(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func decodeBanner(t *testing.T, content []byte) (data bannerData) {
+	t.Helper()
+	if err := json.Unmarshal(content, &data); err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func fieldsOf(t *testing.T, content []byte) []string {

@@ -17,6 +17,8 @@ import (
 //
 //	1:<notice version>:<granted purposes>:<granted services>:<unix seconds>[:<signals>]
 //
+// "1?" in the place of "1" says that something is to be asked again.
+//
 // Lists are joined by "+"; the version is percent-encoded as JavaScript's
 // encodeURIComponent does. Essential is not listed. The last field is there
 // where the decision turns on a signal of Google's Consent Mode.
@@ -25,6 +27,7 @@ type Remembered struct {
 	Purposes []string  `json:"purposes"`
 	Services []string  `json:"services"`
 	Signals  []string  `json:"signals"` // nil for none
+	Pending  bool      `json:"pending"` // what was granted has partly changed, and is listed no longer
 	Time     time.Time `json:"-"`
 }
 
@@ -33,8 +36,12 @@ const ChoiceCookie = "sl_choice"
 
 // String encodes r as a cookie value.
 func (r Remembered) String() string {
+	layout := "1"
+	if r.Pending {
+		layout = pendingLayout
+	}
 	fields := []string{
-		"1", encodeURIComponent(r.Notice),
+		layout, encodeURIComponent(r.Notice),
 		strings.Join(r.Purposes, "+"), strings.Join(r.Services, "+"),
 		strconv.FormatInt(r.Time.Unix(), 10),
 	}
@@ -44,6 +51,9 @@ func (r Remembered) String() string {
 	return strings.Join(fields, ":")
 }
 
+// pendingLayout opens the cookie where there is something to ask.
+const pendingLayout = "1?"
+
 // choiceTime is how a time is written: one spelling for one moment.
 var choiceTime = regexp.MustCompile(`^[1-9][0-9]{0,11}$`)
 
@@ -52,7 +62,7 @@ var errChoiceCookie = errors.New("not a choice cookie of version 1")
 // ParseRemembered reads a cookie value.
 func ParseRemembered(s string) (Remembered, error) {
 	f := strings.Split(s, ":")
-	if len(f) != 5 && (len(f) != 6 || f[5] == "") || f[0] != "1" {
+	if len(f) != 5 && (len(f) != 6 || f[5] == "") || f[0] != "1" && f[0] != pendingLayout {
 		return Remembered{}, errChoiceCookie
 	}
 	notice, err := url.PathUnescape(f[1])
@@ -67,6 +77,7 @@ func ParseRemembered(s string) (Remembered, error) {
 		return Remembered{}, errChoiceCookie
 	}
 	r := Remembered{Notice: notice, Purposes: splitList(f[2]), Services: splitList(f[3]), Time: time.Unix(seconds, 0).UTC()}
+	r.Pending = f[0] == pendingLayout
 	if len(f) == 6 {
 		if r.Signals = splitList(f[5]); len(r.Signals) == 0 { // "+"
 			return Remembered{}, errChoiceCookie

@@ -18,7 +18,7 @@ func (s *Site) CORS(h http.Header, r *http.Request) {
 		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "Sluice-Dropped")
+	h.Set("Access-Control-Expose-Headers", "Sluice-Dropped, Sluice-Notice")
 	door := s.doorHost(r)
 	if test, own := s.Owns(door); door == page || own && !test && !pageTest {
 		h.Set("Access-Control-Allow-Credentials", "true")

@@ -25,7 +25,7 @@ type CountKind string
 // What Sluice counts.
 const (
 	CountScript   CountKind = "script"   // s.js served
-	CountView     CountKind = "view"     // the banner served
+	CountView     CountKind = "view"     // the banner served; Key: "" or one of the below
 	CountDecision CountKind = "decision" // Key: the method
 	CountGrant    CountKind = "grant"    // Key: a purpose that a decision granted
 	CountEvent    CountKind = "event"    // Key: "accepted"
@@ -35,6 +35,13 @@ const (
 	// within its day: the server was started.
 	CountKeyDrawn CountKind = "key_drawn"
 	CountOutside  CountKind = "outside" // a decision on a page with a tag that nobody marked; Key: whose, "google"
+)
+
+// Keys of views that are not the usual first question.
+const (
+	ViewOpened  = "open"     // the preferences were looked up: no part of an opt-in rate
+	ViewRenewed = "renewed"  // only what changed was asked about
+	ViewVariant = "variant:" // and the name of a banner's variant
 )
 
 // NewCount returns a count of one in the hour of at.

@@ -46,11 +46,18 @@ type Banner interface {
 	For(v View) (http.Handler, error)
 }
 
-// View names a banner, and the part of it that is asked for.
+// View names a banner, and the part of it that is asked for. Views are
+// comparable.
 type View struct {
 	Site     string
 	Language string // one of those that there are texts in
+	Variant  string // "" the usual one
 	Part     Part
+	// Since is the fingerprint of the notice that the visitor answered before,
+	// 0 for none; Asked the purposes that alone are asked about then, as bits of
+	// the current notice.
+	Since uint32
+	Asked uint16
 }
 
 // Part is how a banner travels.
@@ -188,8 +195,9 @@ func (h *Handler) Preflight(c echo.Context) error {
 
 // GetBanner serves the banner (?site=&lang=) and counts a view. Under a signal
 // that the site honours it answers 204, unless the visitor opens the
-// preferences: &open=1 without having been asked, &more=1 from the first layer,
-// which was counted. Error: ErrUnknownSite.
+// preferences: &open=1 without having been asked, &more=1 from the first layer
+// (of &variant=), which was counted. Where a choice stands, only what changed
+// since is asked, else the answer is 204 as well. Error: ErrUnknownSite.
 func (h *Handler) GetBanner(c echo.Context) error {
 	r := c.Request()
 	header := c.Response().Header()
@@ -205,13 +213,23 @@ func (h *Handler) GetBanner(c echo.Context) error {
 	key := ""
 	switch {
 	case query.Get("more") == "1":
-		view.Part = Preferences
+		view.Part, view.Variant = Preferences, policy.Site.variant(query.Get("variant")).Name
 	case query.Get("open") == "1":
-		view.Part = BothLayers
-		key = "open" // not asked, but looked up: no part of an opt-in rate
-	case policy.Site.Signalled(r.Header):
-		h.count(r, policy, CountGPC, "", "")
+		view.Part, key = BothLayers, ViewOpened
+	case !h.renew(c.Response(), r, policy, &view):
 		return c.NoContent(http.StatusNoContent)
+	case policy.Site.Signalled(r.Header):
+		if view.Since == 0 {
+			h.count(r, policy, CountGPC, "", "")
+		}
+		return c.NoContent(http.StatusNoContent)
+	case view.Since != 0:
+		key = ViewRenewed
+	default:
+		view.Variant = policy.Site.drawVariant()
+		if view.Variant != "" {
+			key = ViewVariant + view.Variant
+		}
 	}
 	asset, err := h.Banner.For(view)
 	if err != nil {

@@ -47,9 +47,14 @@ func (banners) For(v View) (http.Handler, error) {
 	if v.Site == "silent.example" {
 		return nil, errors.New("none was composed")
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, [...]string{"banner", "preferences", "banner and preferences"}[v.Part]+" of "+v.Site+" in "+v.Language)
-	}), nil
+	words := [...]string{"banner", "preferences", "banner and preferences"}[v.Part] + " of " + v.Site + " in " + v.Language
+	if v.Variant != "" {
+		words += ", variant " + v.Variant
+	}
+	if v.Since != 0 {
+		words += fmt.Sprintf(", asked %05b", v.Asked)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, words) }), nil
 }
 
 func newDoors(t testing.TB, sites ...*Site) *doors {

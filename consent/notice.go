@@ -38,6 +38,10 @@ type NoticeService struct {
 	Name     string  `json:"name"`
 	Purpose  Purpose `json:"purpose"`
 	External bool    `json:"external,omitempty"`
+	// Hash covers what its purpose's hash covers of it, to tell which service
+	// changed; it is no part of the notice's own. "" in notices of versions
+	// that did not note it.
+	Hash string `json:"hash,omitempty"`
 }
 
 // NewNotice freezes the site's current configuration. words returns the title
@@ -79,6 +83,11 @@ func NewNotice(s *Site, words func(Purpose) (title, description string)) (*Notic
 		return nil, fmt.Errorf("fingerprint notice of %s: %w", s.Domain, err)
 	}
 	n.Hash = sum
+	for i := range n.Services {
+		if n.Services[i].Hash, err = serviceHash(services, n.Services[i].Name); err != nil {
+			return nil, fmt.Errorf("fingerprint service %s: %w", n.Services[i].Name, err)
+		}
+	}
 	if _, err := fmt.Sscanf(sum[:8], "%08x", &n.Fingerprint); err != nil {
 		return nil, fmt.Errorf("fingerprint notice of %s: %w", s.Domain, err)
 	}
@@ -108,6 +117,11 @@ func substanceOf(s *Service) substance {
 		Hosts: s.Hosts, Pages: s.Pages, ConsentMode: s.ConsentMode,
 		Cookies: s.Cookies, External: s.External,
 	}
+}
+
+func serviceHash(services []Service, name string) (string, error) {
+	i := slices.IndexFunc(services, func(s Service) bool { return s.Name == name })
+	return digestJSON(substanceOf(&services[i]))
 }
 
 // ownWords are the texts by which the site replaces Sluice's words for a

@@ -28,11 +28,12 @@ type Site struct {
 	OnWithdrawal WithdrawalAction  // what happens to the events collected under the grant
 	HonourGPC    bool              // Global Privacy Control means no, unless the visitor grants explicitly
 	HonourDNT    bool              // the same for the older Do Not Track header
-	Layout       string            // of the banner: "bar" or "box"
+	Layout       string            // of the banner: "bar", "box" or "corner"
 	Theme        map[string]string // CSS custom properties of the banner, without the leading "--sluice-"
 	Texts        map[string]map[string]string
 	CloseButton  bool
-	RootDoors    bool // a door outside BasePath is on (/api/event, /g/collect): sl_proof is set for "/"
+	Variants     []Variant // shown to a share of visitors in the place of the above
+	RootDoors    bool      // a door outside BasePath is on (/api/event, /g/collect): sl_proof is set for "/"
 }
 
 // Controller is who answers for the processing (GDPR Art. 13(1)(a), (b)).

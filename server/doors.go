@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
@@ -77,37 +78,61 @@ func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 // named one.
 func clientIP(c echo.Context) netip.Addr { return parseAddr(c.Request().RemoteAddr) }
 
-// banners are composed at start, one for each site and language, and
-// compressed when they are first asked for.
-type banners map[bannerKey]*static.Banner
+// banners are composed at start, one for each site, language and variant, and
+// compressed when they are first asked for. Those that ask about changes only
+// are composed on demand: what there is to ask depends on what was granted.
+type banners struct {
+	ledger   *consent.Ledger
+	composed map[consent.View]*static.Banner
 
-type bannerKey struct{ site, language string }
+	mu      sync.Mutex
+	renewed map[consent.View]*static.Banner
+}
 
-func composeBanners(l *consent.Ledger) (banners, error) {
-	out := banners{}
+// maxRenewed bounds the banners about changes that are kept at a time.
+const maxRenewed = 500
+
+func composeBanners(l *consent.Ledger) (*banners, error) {
+	b := &banners{ledger: l, composed: map[consent.View]*static.Banner{}, renewed: map[consent.View]*static.Banner{}}
 	for _, p := range l.Sites.All() {
 		for _, lang := range static.Languages() {
-			data, err := consent.BannerData(p, lang, textsOf(lang), l.Keys)
-			if err != nil {
-				return nil, err
+			for _, variant := range append([]consent.Variant{{}}, p.Site.Variants...) {
+				v := consent.View{Site: p.Site.Domain, Language: lang, Variant: variant.Name}
+				var err error
+				if b.composed[v], err = b.compose(v); err != nil {
+					return nil, err
+				}
 			}
-			banner, err := static.ComposeBanner(data)
-			if err != nil {
-				return nil, fmt.Errorf("banner of %s in %s: %w", p.Site.Domain, lang, err)
-			}
-			out[bannerKey{p.Site.Domain, lang}] = banner
 		}
 	}
-	return out, nil
+	return b, nil
+}
+
+func (b *banners) compose(v consent.View) (*static.Banner, error) {
+	policy, err := b.ledger.Sites.Lookup(v.Site)
+	if err != nil {
+		return nil, err
+	}
+	data, err := consent.BannerData(policy, v, textsOf(v.Language), b.ledger.Keys)
+	if err != nil {
+		return nil, err
+	}
+	banner, err := static.ComposeBanner(data)
+	if err != nil {
+		return nil, fmt.Errorf("banner of %s in %s: %w", v.Site, v.Language, err)
+	}
+	return banner, nil
 }
 
 // For implements [consent.Banner].
-func (b banners) For(v consent.View) (http.Handler, error) {
-	banner, ok := b[bannerKey{v.Site, v.Language}]
-	if !ok {
-		return nil, fmt.Errorf("none was composed in %q", v.Language)
+func (b *banners) For(v consent.View) (http.Handler, error) {
+	part := v.Part
+	v.Part = consent.FirstLayer
+	banner, err := b.whole(v)
+	if err != nil {
+		return nil, err
 	}
-	switch v.Part {
+	switch part {
 	case consent.Preferences:
 		return banner.Preferences(), nil
 	case consent.BothLayers:
@@ -115,6 +140,27 @@ func (b banners) For(v consent.View) (http.Handler, error) {
 	default:
 		return banner.First(), nil
 	}
+}
+
+// whole returns every part of a banner.
+func (b *banners) whole(v consent.View) (*static.Banner, error) {
+	if banner, ok := b.composed[v]; ok {
+		return banner, nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if banner, ok := b.renewed[v]; ok {
+		return banner, nil
+	}
+	banner, err := b.compose(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(b.renewed) >= maxRenewed {
+		clear(b.renewed)
+	}
+	b.renewed[v] = banner
+	return banner, nil
 }
 
 // textsOf are all texts of a language; none where there is no such language.

@@ -43,10 +43,13 @@ type door struct {
 	decide func(w http.ResponseWriter, n int) bool
 	// stripCookies is a CDN that keeps Set-Cookie to itself.
 	stripCookies bool
-	// dropped is said of every event.
+	// dropped is said of every event; changed, that there is something to ask.
 	dropped string
 	// explained is what is said of events to whoever asks, as JSON.
 	explained string
+	changed   bool
+	// nothing is what there is to ask.
+	nothing bool
 	// signals are what an accepted choice turns on for Google's tags.
 	signals string
 	// fail says whether the nth request for events is refused for now.
@@ -133,7 +136,7 @@ func (d *door) record(next http.Handler) http.Handler {
 }
 
 func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" && r.URL.Query().Get("more") == "" {
+	if d.nothing || r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" && r.URL.Query().Get("more") == "" {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -206,13 +209,16 @@ func (d *door) postPreferences(w http.ResponseWriter, r *http.Request) {
 func (d *door) postEvents(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.requests++
-	n, dropped, explained, fail := d.requests, d.dropped, d.explained, d.fail
+	n, dropped, explained, changed, fail := d.requests, d.dropped, d.explained, d.changed, d.fail
 	d.mu.Unlock()
 	if fail != nil && fail(n) {
 		http.Error(w, "spool full", http.StatusServiceUnavailable)
 		return
 	}
 	said := map[string]any{"accepted": 1, "dropped": []any{}}
+	if changed {
+		w.Header().Set("Sluice-Notice", "changed")
+	}
 	if dropped != "" {
 		w.Header().Set("Sluice-Dropped", dropped)
 		said = map[string]any{"accepted": 0, "dropped": []any{map[string]any{"index": 0, "reason": dropped}}}

@@ -196,14 +196,15 @@ type Cookie struct {
 
 // Banner is how the question looks.
 type Banner struct {
-	Layout      string                       `yaml:"layout"` // bar or box
-	Theme       map[string]string            `yaml:"theme"`  // CSS custom properties without the leading --sluice-
+	Layout      string                       `yaml:"layout"` // bar, box or corner
+	Theme       map[string]string            `yaml:"theme"`  // surface, ink, muted, line, accent, on-accent (each also with -dark), radius, font, scheme
 	Texts       map[string]map[string]string `yaml:"texts"`  // language → text → words
 	Variants    []Variant                    `yaml:"variants"`
-	CloseButton bool                         `yaml:"close_button"` // closes as a refusal
+	CloseButton bool                         `yaml:"close_button"` // closes without an answer: the next page asks again
 }
 
-// Variant is a banner shown to a share of visitors.
+// Variant is a banner shown to a share of visitors, in the place of the usual
+// one; reports compare how often each is agreed to.
 type Variant struct {
 	Name   string                       `yaml:"name"`
 	Share  int                          `yaml:"share"` // per cent

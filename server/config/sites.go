@@ -60,6 +60,9 @@ func (s *Site) consent() (*consent.Site, error) {
 		CloseButton:  s.Banner.CloseButton,
 		RootDoors:    s.Accept.Root(),
 	}
+	for _, v := range s.Banner.Variants {
+		out.Variants = append(out.Variants, consent.Variant(v))
+	}
 	for _, p := range s.Purposes {
 		out.Purposes = append(out.Purposes, consent.PurposeText{
 			Name: consent.Purpose(p.Name), Title: p.Title, Description: p.Description,

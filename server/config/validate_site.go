@@ -296,49 +296,6 @@ func (k *checker) recipient(path, raw string, query bool) {
 	}
 }
 
-func (s *Site) validateBanner(k *checker, path string) {
-	b := s.Banner
-	k.oneOf(path+".layout", b.Layout, "bar", "box")
-	k.appearance(path, b.Theme, b.Texts)
-	names := map[string]string{}
-	total := 0
-	for i, v := range b.Variants {
-		at := fmt.Sprintf("%s.variants[%d]", path, i)
-		if !slugPattern.MatchString(v.Name) {
-			k.say(at+".name", "%q is not a short name of small letters, digits and hyphens", v.Name)
-		}
-		k.unique(names, at+".name", v.Name)
-		if v.Layout != "" {
-			k.oneOf(at+".layout", v.Layout, "bar", "box")
-		}
-		if v.Share < 1 || v.Share > 100 {
-			k.say(at+".share", "%d is not a share of 1 to 100 per cent", v.Share)
-		}
-		total += v.Share
-		k.appearance(at, v.Theme, v.Texts)
-	}
-	if total > 100 {
-		k.say(path+".variants", "take %d per cent together; 100 is all there is", total)
-	}
-}
-
-var themePattern = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
-
-func (k *checker) appearance(path string, theme map[string]string, texts map[string]map[string]string) {
-	for name, value := range theme {
-		at := path + ".theme." + name
-		if !themePattern.MatchString(name) {
-			k.say(at, "%q is not the name of a theme property", name)
-		}
-		if strings.ContainsAny(value, ";{}<>\"'\\@") || strings.Contains(strings.ToLower(value), "url(") {
-			k.say(at, "%q is more than a value; colours, lengths and font names are allowed", value)
-		}
-	}
-	for lang := range texts {
-		k.language(path+".texts."+lang, lang)
-	}
-}
-
 func (s *Site) validateGoals(k *checker, path string) {
 	names := map[string]string{}
 	for i, g := range s.Goals {

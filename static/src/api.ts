@@ -62,7 +62,7 @@ export interface Inner {
   /** Set by the banner. */
   show?: ((open?: boolean) => void) | undefined;
   /** Set by the banner, for the preferences. */
-  kit?: Kit;
+  kit?: Kit | undefined;
   /** Set by the banner that was fetched anew because its notice was old. */
   renewed?: boolean;
   /** Set once the page is shown; for the extras. */

@@ -56,8 +56,10 @@ async function start(): Promise<Choice | null> {
   sync();
   watcher.observe(document, { childList: true, subtree: true });
   look();
-  if (!current()) ask();
-  return current();
+  const choice = current();
+  // Where events are sent, their answer says whether there is something to ask. A refusal is left alone.
+  if (!tracker.may() && (!choice || choice.pending || choice.purposes[0])) ask();
+  return choice;
 }
 
 const api: { -readonly [K in keyof Sluice]: Sluice[K] } = {

@@ -20,6 +20,7 @@ const gpc = !!data.gpc && !!(navigator as { globalPrivacyControl?: boolean }).gl
 
 let layer: HTMLElement | undefined;
 let busy = false;
+let settled = false; // answered
 
 const frame = createFrame(data.theme ?? {}, reveal);
 
@@ -59,6 +60,7 @@ const since = () => sluice.consent && new Date(sluice.consent.time * 1000).toLoc
 /** The first layer: a region, not a dialog. It takes no focus and leaves the page usable. */
 function ask(): void {
   inner.sync(); // the answer that brought this took back what is asked anew
+  if (inner.kept && sluice.consent?.notice !== data.notice.version) inner.forget(); // and could not, without cookies
   if (layer || (sluice.consent && !renew)) return;
   layer = h(
     'section',
@@ -114,10 +116,18 @@ async function answer(selection: Selection, method: Method): Promise<void> {
   const opened = !!kit.dialog;
   kit.dialog?.close();
   dismiss();
-  if (outcome === 'saved') return confirm();
+  if (outcome === 'saved') {
+    settled = true;
+    return confirm();
+  }
   inner.renewed = true;
-  inner.show = undefined;
-  inner.ask(opened);
+  again(opened);
+}
+
+/** Fetches the banner anew: this one asks what was answered, or is out of date. */
+function again(preferences?: boolean): void {
+  inner.kit = inner.show = undefined;
+  inner.ask(preferences);
 }
 
 /** Tells that the choice is saved, also to screen readers (WCAG 2.2, 4.1.3). */
@@ -133,9 +143,10 @@ function confirm(): void {
 }
 
 const kit: Kit = { frame, gpc, h, link, closer, buttons, answer, leave, since };
-inner.kit = kit;
-
-inner.show = (preferences) => {
+// One that was loaded twice stands aside.
+inner.kit ??= kit;
+inner.show ??= (preferences) => {
+  if (settled && !preferences) return again();
   const show = preferences ? open : ask;
   if (document.body) show();
   else document.addEventListener('DOMContentLoaded', show);

@@ -24,11 +24,11 @@ export function parseChoice(cookie: string): Choice | null {
   try {
     const [, pending, notice, purposes, services, time, signals] = LAYOUT.exec(cookie) as unknown as string[] & { length: 7 };
     return {
+      pending: !!pending,
       notice: decodeURIComponent(notice!),
       purposes: names(purposes!),
       services: names(services!),
       time: +time!,
-      ...(pending && { pending: true }),
       ...(signals && { signals: names(signals) }),
     };
   } catch {
@@ -39,7 +39,7 @@ export function parseChoice(cookie: string): Choice | null {
 const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+))?$/;
 
 /** Writes what parseChoice reads. */
-export const formatChoice = ({ notice, purposes, services, time, signals = [] }: Choice): string =>
-  ['1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time, signals.join('+')].join(':').replace(/:$/, '');
+export const formatChoice = ({ notice, purposes, services, time, signals = [], pending }: Choice): string =>
+  [pending ? '1?' : '1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time, signals.join('+')].join(':').replace(/:$/, '');
 
 const names = (joined: string): string[] => joined.split('+').filter(Boolean);

@@ -76,9 +76,9 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
       const answer = await post('e', { sent: Date.now(), events });
       if (answer.status > 428) throw answer; // 429, 5xx: later
       const dropped = answer.headers.get('sluice-dropped')!; // null matches nothing below
-      const stale = /stale|expired|bad/.test(dropped);
-      if (stale || /withdrawn/.test(dropped)) forget();
-      if (stale) ask();
+      const gone = /expired|bad/.test(dropped);
+      if (gone || /withdrawn/.test(dropped)) forget();
+      if (gone || answer.headers.get('sluice-notice')) ask();
       if (dropped) console.warn('sluice: ' + (await answer.text()));
     },
 
