@@ -145,12 +145,13 @@ func TestVariants(t *testing.T) {
 	for n := range 100 {
 		drawn[s.variantAt(n)]++
 	}
-	if diff := cmp.Diff(map[string]int{"box": 30, "short": 20, "": 50}, drawn); diff != "" {
+	if diff := cmp.Diff(map[string]int{"box": 30, "short": 20, "usual": 50}, drawn); diff != "" {
 		t.Errorf("shares (-want +got):\n%s", diff)
 	}
 	policy, keys := testPolicy(t, s), testKeys(t, 1)
 	for name, want := range map[string]bannerData{
 		"":      {Layout: "bar", Theme: map[string]string{"accent": "#075", "radius": "0"}, Texts: map[string]string{"title": "Ours"}},
+		"usual": {Layout: "bar", Theme: map[string]string{"accent": "#075", "radius": "0"}, Texts: map[string]string{"title": "Ours"}},
 		"box":   {Layout: "box", Theme: map[string]string{"accent": "#06a", "radius": "0"}, Texts: map[string]string{"title": "Ours"}},
 		"short": {Layout: "bar", Theme: map[string]string{"accent": "#075", "radius": "0"}, Texts: map[string]string{"title": "Short"}},
 	} {

@@ -18,7 +18,25 @@ type Variant struct {
 	Texts  map[string]map[string]string // language → text → words, laid over the usual ones
 }
 
-// drawVariant returns a variant's name by the shares, "" for the usual banner.
+// UsualVariant is the name of the banner as it is configured where others were
+// drawn from beside it: what it is compared with is who saw it by the same draw,
+// not who opened the preferences.
+const UsualVariant = "usual"
+
+// Drawn lists the names that may be drawn, the usual banner last; none for a
+// site without variants.
+func (s *Site) Drawn() []string {
+	var out []string
+	for _, v := range s.Variants {
+		out = append(out, v.Name)
+	}
+	if len(out) > 0 {
+		out = append(out, UsualVariant)
+	}
+	return out
+}
+
+// drawVariant returns a variant's name by the shares; "" for a site without.
 func (s *Site) drawVariant() string {
 	return s.variantAt(rand.IntN(100)) //nolint:gosec // a coin, no secret
 }
@@ -30,16 +48,21 @@ func (s *Site) variantAt(n int) string {
 			return v.Name
 		}
 	}
+	if len(s.Variants) > 0 {
+		return UsualVariant
+	}
 	return ""
 }
 
 // variant returns the named variant; the zero one where there is none.
 func (s *Site) variant(name string) Variant {
-	i := slices.IndexFunc(s.Variants, func(v Variant) bool { return v.Name == name })
-	if i < 0 {
-		return Variant{}
+	if i := slices.IndexFunc(s.Variants, func(v Variant) bool { return v.Name == name }); i >= 0 {
+		return s.Variants[i]
 	}
-	return s.Variants[i]
+	if name == UsualVariant && len(s.Variants) > 0 {
+		return Variant{Name: name}
+	}
+	return Variant{}
 }
 
 // over lays m over base, and changes neither.

@@ -22,6 +22,7 @@ type Consents struct {
 	Purposes                  []Line
 	Refused                   []Line // events, by reason
 	Accepted                  string // events
+	Variants                  Variants
 	Outside                   string // decisions on pages with a tag outside the gate; "" for none
 	Failed                    bool
 }
@@ -70,6 +71,11 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 	}
 	for _, p := range purposes {
 		out.Purposes = append(out.Purposes, optIn(v.Site, counts, p))
+	}
+	if len(v.Site.Variants) > 0 {
+		if out.Variants, err = askVariants(ctx, db, v, counts, purposes); err != nil {
+			return Consents{Failed: true}, err
+		}
 	}
 	return out, nil
 }

@@ -41,8 +41,9 @@ func policy(t *testing.T, domain string) *consent.Policy {
 		t.Fatal(err)
 	}
 	site := &consent.Site{Domain: domain, TimeZone: zone, ConsentDays: 180, Notice: consent.NoticeInfo{Version: "1"}, TestHosts: []string{"localhost"},
-		Goals:   []consent.Goal{{Name: hostile[1], Path: "/*"}},
-		Funnels: []consent.Funnel{{Name: "Way", Steps: []consent.Goal{{Name: hostile[0], Path: hostile[0]}, {Name: "{{.}}", Event: hostile[0]}}}},
+		Goals:    []consent.Goal{{Name: hostile[1], Path: "/*"}},
+		Funnels:  []consent.Funnel{{Name: "Way", Steps: []consent.Goal{{Name: hostile[0], Path: hostile[0]}, {Name: "{{.}}", Event: hostile[0]}}}},
+		Variants: []consent.Variant{{Name: "short", Share: 50}},
 	}
 	notice := &consent.Notice{Site: domain, Version: "1", Fingerprint: 1, Purposes: []consent.NoticePurpose{{Name: consent.Analytics}}}
 	return consent.NewPolicy(site, notice, nil)
@@ -337,6 +338,7 @@ func TestFailedPanels(t *testing.T) {
 	}{
 		{"one panel", []string{"visit_browser"}, []string{"browsers"}},
 		{"counters and forwards", []string{"FROM counters", "FROM forwards"}, []string{"Visitors over time", "consent", "forwards"}},
+		{"receipts", []string{"FROM receipts"}, []string{"consent"}},
 		{"headline", []string{"s5"}, []string{"Headline figures"}},
 		{"everything", []string{"SELECT"}, []string{
 			"Headline figures", "Visitors over time", "pages", "entries", "exits", "sources", "channels", "campaigns", "countries", "events",

@@ -96,8 +96,8 @@ func composeBanners(l *consent.Ledger) (*banners, error) {
 	b := &banners{ledger: l, composed: map[consent.View]*static.Banner{}, renewed: map[consent.View]*static.Banner{}}
 	for _, p := range l.Sites.All() {
 		for _, lang := range static.Languages() {
-			for _, variant := range append([]consent.Variant{{}}, p.Site.Variants...) {
-				v := consent.View{Site: p.Site.Domain, Language: lang, Variant: variant.Name}
+			for _, variant := range append([]string{""}, p.Site.Drawn()...) {
+				v := consent.View{Site: p.Site.Domain, Language: lang, Variant: variant}
 				var err error
 				if b.composed[v], err = b.compose(v); err != nil {
 					return nil, err

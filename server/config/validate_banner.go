@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"sluice/consent"
 )
 
 var layouts = []string{"bar", "box", "corner"}
@@ -29,6 +31,9 @@ func (s *Site) validateBanner(k *checker, path string) {
 			k.say(at+".name", "%q is not a short name of small letters, digits and hyphens", v.Name)
 		}
 		k.unique(names, at+".name", v.Name)
+		if v.Name == consent.UsualVariant {
+			k.say(at+".name", "%q is what reports call the banner without a variant", v.Name)
+		}
 		if v.Layout != "" {
 			k.oneOf(at+".layout", v.Layout, layouts...)
 		}

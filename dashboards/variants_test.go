@@ -1,0 +1,52 @@
+package dashboards
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/collector/store/storetest"
+)
+
+// TestVariantsPanel: the consent panel compares the banners that were drawn, and
+// hides what is too few to tell.
+func TestVariantsPanel(t *testing.T) {
+	t.Parallel()
+	db := storetest.Open(t).Conn()
+	insert := func(text string) {
+		t.Helper()
+		if err := db.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(`INSERT INTO counters (site, hour, kind, key, n, keep_until) VALUES
+		('shop.example', '2026-11-22 10:00:00', 'view', 'variant:usual', 300, '2100-01-01'),
+		('shop.example', '2026-11-22 10:00:00', 'view', 'variant:short', 40, '2100-01-01')`)
+	decide := func(variant string, granted bool, n int) {
+		insert(fmt.Sprintf(`INSERT INTO receipts (n, site, ts, variant, method, purposes, keep_until)
+			SELECT number, 'shop.example', '2026-11-22 10:00:00.000', '%s', 'custom', map('analytics', %v), '2100-01-01' FROM numbers(%d)`, variant, granted, n))
+	}
+	decide("usual", true, 81)
+	decide("usual", false, 182)
+	decide("short", true, 4)
+	page := get(t, open(t, db, slog.New(slog.DiscardHandler)), "/dashboards/shop.example?period=7d")
+	if page.Code != http.StatusOK {
+		t.Fatal(page.Code)
+	}
+	_, table, found := strings.Cut(page.Body.String(), "Opt-in by variant of the banner")
+	table, _, _ = strings.Cut(table, "</table>")
+	cells := regexp.MustCompile(`<(?:span|td class="number")>([^<]*)</`).FindAllStringSubmatch(table, -1)
+	var got []string
+	for _, c := range cells {
+		got = append(got, c[1])
+	}
+	want := []string{"short", "40", "&lt;10", "too few", "The usual banner", "300", "263", "31% (26–37)"}
+	if diff := cmp.Diff(want, got); diff != "" || !found {
+		t.Errorf("the table of variants (-want +got):\n%s", diff)
+	}
+}
