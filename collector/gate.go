@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"sluice/consent"
@@ -13,6 +14,26 @@ const (
 	Excluded  consent.Reason = "excluded"
 	Duplicate consent.Reason = "duplicate"
 	Invalid   consent.Reason = "invalid"
+)
+
+// of names a reason more closely: "bot/crawler". The counters keep it so; what
+// the client is told is the part before the slash (design, section 5).
+func of(reason consent.Reason, detail string) consent.Reason {
+	return reason + "/" + consent.Reason(detail)
+}
+
+// public is what the client is told of a reason.
+func public(reason consent.Reason) consent.Reason {
+	word, _, _ := strings.Cut(string(reason), "/")
+	return consent.Reason(word)
+}
+
+// Which rule of the site excludes an event.
+const (
+	byAddress  = "address"
+	byPath     = "path"
+	byCountry  = "country"
+	byHostname = "hostname"
 )
 
 // EarlyGrace is how far before its token's issue an event may claim to have
@@ -85,7 +106,7 @@ type Batch struct {
 	Policy   *consent.Policy
 	Received time.Time
 	Events   []Admitted
-	// Refused counts, by reason, what the gate kept out.
+	// Refused counts, by reason and detail, what was kept out.
 	Refused map[consent.Reason]int
 	// Late is filled by Append: the index within Events and the reason of
 	// each one that the committer refused after all, because a withdrawal or

@@ -18,6 +18,8 @@ func readGoatCounter(q url.Values, page, host string) wireEvent {
 		name: consent.EventPageview, title: q.Get("t"), referrer: q.Get("r"),
 		screen: screenOf(strings.Split(q.Get("s"), ",")),
 	}
+	// 150 to 153 are PhantomJS, Nightmare, Selenium and navigator.webdriver.
+	w.driven = strings.HasPrefix(q.Get("b"), "15")
 	path := q.Get("p")
 	if event := q.Get("e"); event == "true" || event == "1" {
 		w.name, w.url = strings.TrimPrefix(path, "/"), page

@@ -39,6 +39,8 @@ type Options struct {
 	Counter  Counter
 	Sites    map[string]SiteOptions // by domain; a site that is missing excludes nothing, forwards nothing
 	Geo      *enrich.Geo            // nil: every place is unknown
+	Hosting  *enrich.Hosting        // nil: no address is known to be a data centre's
+	Spammers *enrich.Spammers       // nil: the built-in ones
 	// ClientIP returns the visitor's address; the zero Addr where unknown.
 	ClientIP func(echo.Context) netip.Addr
 	// APIKey reports whether the request carries an API key of the site; nil:
@@ -61,6 +63,7 @@ type Options struct {
 type SiteOptions struct {
 	ExcludeIPs       []netip.Prefix
 	ExcludePaths     []string // "/admin", "/admin/*"
+	ExcludeHosts     []string // "internal.example.com", "*.example.com"
 	ExcludeCountries []string // ISO 3166-1 alpha-2
 	ExcludeBots      bool
 	Accept           Accept
@@ -80,6 +83,8 @@ type Handler struct {
 	counter  Counter
 	sites    map[string]*SiteOptions
 	geo      *enrich.Geo
+	hosting  *enrich.Hosting
+	spammers *enrich.Spammers
 	clientIP func(echo.Context) netip.Addr
 	apiKey   func(*http.Request, string) bool
 	forwards func(*Event) []any
@@ -106,7 +111,8 @@ func NewHandler(o Options) (*Handler, error) {
 	}
 	h := &Handler{
 		ledger: o.Ledger, appender: o.Appender, counter: o.Counter, sites: map[string]*SiteOptions{},
-		geo: o.Geo, clientIP: o.ClientIP, apiKey: o.APIKey, balance: o.Balance, forwards: o.Forwards, limit: o.Limit,
+		geo: o.Geo, hosting: o.Hosting, spammers: o.Spammers, balance: o.Balance,
+		clientIP: o.ClientIP, apiKey: o.APIKey, forwards: o.Forwards, limit: o.Limit,
 		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
 		duplicates: newDuplicates(), sessions: newSessions(),
 	}
@@ -188,7 +194,7 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 	work := intake{
 		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
 		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,
-		test: test, byKey: byKey, debug: in.debug,
+		driven: in.driven, test: test, byKey: byKey, debug: in.debug,
 	}
 	return work.accept(consent.RawToken(r, in.token), in.events)
 }

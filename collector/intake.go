@@ -51,6 +51,7 @@ type intake struct {
 	ip       ClientIP
 	received time.Time
 	sent     optional
+	driven   bool // the script found its browser under a program's control
 	test     bool // from a page on a test host
 	byKey    bool // the site's own backend, proved by an API key: its address and headers are not the visitor's
 	debug    bool // explain what was kept
@@ -128,7 +129,7 @@ func (in *intake) account(received int, err error) {
 }
 
 func (in *intake) drop(index int, reason consent.Reason) {
-	in.out.dropped = append(in.out.dropped, Drop{Index: index, Reason: reason, Detail: in.problem})
+	in.out.dropped = append(in.out.dropped, Drop{Index: index, Reason: public(reason), Detail: in.problem})
 	in.problem = ""
 	if in.batch.Refused == nil {
 		in.batch.Refused = map[consent.Reason]int{}
@@ -165,8 +166,8 @@ func (in *intake) take(index int, w *wireEvent) consent.Reason {
 	if google = in.site.granted(in.policy, permit, in.cut); w.google != nil && !w.google.allowed(google) {
 		return consent.NoConsent
 	}
-	if in.site.excludesPath(s.address.Path) {
-		return Excluded
+	if reason := in.excluded(w, &s); reason != consent.Live {
+		return reason
 	}
 	if reason := in.enrich(); reason != consent.Live {
 		return reason
@@ -186,6 +187,27 @@ func (in *intake) take(index int, w *wireEvent) consent.Reason {
 	return consent.Live
 }
 
+// excluded says whether the site leaves out an event for what it says itself.
+func (in *intake) excluded(w *wireEvent, s *shaped) consent.Reason {
+	switch {
+	case in.site.excludesHost(s.address.Host):
+		return of(Excluded, byHostname)
+	case in.site.excludesPath(s.address.Path):
+		return of(Excluded, byPath)
+	case !in.site.ExcludeBots:
+	case w.driven || in.driven:
+		return of(Bot, string(enrich.Headless))
+	case w.referrer != "" && in.h.spammers.Holds(referringHost(w.referrer)):
+		return of(Bot, string(enrich.SpamAddress))
+	}
+	return consent.Live
+}
+
+func referringHost(referrer string) string {
+	a, _ := enrich.ParseAddress(referrer)
+	return a.Host
+}
+
 // enrich fills what all events of the request share, once, and says whether
 // the site excludes their sender.
 func (in *intake) enrich() consent.Reason {
@@ -203,16 +225,21 @@ func (in *intake) look() consent.Reason {
 	}
 	ip := in.ip.addr()
 	if in.site.excludesIP(ip) {
-		return Excluded
+		return of(Excluded, byAddress)
 	}
 	agent := enrich.ReadAgent(in.header)
 	device := in.h.devices.Read(agent)
-	if device.Bot && in.site.ExcludeBots {
-		return Bot
+	if in.site.ExcludeBots {
+		switch {
+		case device.Bot != "":
+			return of(Bot, string(device.Bot))
+		case in.h.hosting.Holds(ip):
+			return of(Bot, string(enrich.DataCentre))
+		}
 	}
 	place := in.h.geo.Place(ip)
 	if place.Country != "" && slices.Contains(in.site.ExcludeCountries, place.Country) {
-		return Excluded
+		return of(Excluded, byCountry)
 	}
 	domain := in.policy.Site.Domain
 	key := in.h.days.at(in.received)
@@ -381,6 +408,17 @@ func (in *intake) count(kind consent.CountKind, key string, n int) {
 // excludesIP reports whether events from an address are not counted.
 func (o *SiteOptions) excludesIP(ip netip.Addr) bool {
 	return slices.ContainsFunc(o.ExcludeIPs, func(p netip.Prefix) bool { return p.Contains(ip) })
+}
+
+// excludesHost reports whether events on a host are not counted: by its name,
+// or with "*." before it by a domain that it belongs to.
+func (o *SiteOptions) excludesHost(host string) bool {
+	return slices.ContainsFunc(o.ExcludeHosts, func(pattern string) bool {
+		if suffix, wild := strings.CutPrefix(pattern, "*"); wild {
+			return strings.HasSuffix(host, suffix)
+		}
+		return host == pattern
+	})
 }
 
 // excludesPath reports whether events on a page are not counted: by its exact

@@ -138,31 +138,6 @@ func TestClientThatHangsUp(t *testing.T) {
 	}
 }
 
-func TestExclusions(t *testing.T) {
-	t.Parallel()
-	from := func(addr string) requestOption { return func(r *http.Request) { r.RemoteAddr = addr + ":1" } }
-	tests := []struct {
-		name    string
-		options []requestOption
-		want    string
-	}{
-		{"a visitor", nil, ""},
-		{"an excluded address", []requestOption{from("198.51.100.9")}, "excluded"},
-		{"a crawler", []requestOption{with("User-Agent", "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")}, "bot"},
-		{"no user agent is no bot", []requestOption{without("User-Agent")}, ""},
-		{"a program that says so", []requestOption{with("User-Agent", "curl/8.9")}, "bot"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			h := newHouse(t)
-			if got := h.post(envelopeOf(h.sign(h.grant()), pageview), tt.options...).reasons(); got != tt.want {
-				t.Errorf("dropped as %q, want %q", got, tt.want)
-			}
-		})
-	}
-}
-
 // A site's backend tells what a visitor did there: by the visitor's token, under
 // the backend's key. Its own address, program and language are nobody's.
 func TestServerSideEvents(t *testing.T) {

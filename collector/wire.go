@@ -42,6 +42,7 @@ type envelope struct {
 	site, token string
 	sent        optional
 	debug       bool // explain each event
+	driven      bool // navigator.webdriver: a program controls the browser
 	events      []wireEvent
 }
 
@@ -70,6 +71,8 @@ func decodeEnvelope(body []byte) (envelope, error) {
 				complain(key, "a string", func(wrong *bool) { r.textInto(&in.token, wrong) })
 			case "sent":
 				complain(key, "a time in Unix ms", func(wrong *bool) { r.numberInto(&in.sent, wrong) })
+			case "driven": // anything but true says nothing
+				in.driven = r.skip() == "true"
 			case "events":
 				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, wrong) })
 			case "debug":
@@ -131,6 +134,7 @@ type wireEvent struct {
 
 	// What foreign doors (plausible.go, umami.go, goatcounter.go) find as well.
 	fragment string // part of the path, on sites that route by it
+	driven   bool   // by a program, as the tracker found
 	cut      int    // properties for which there was no room
 	google   *googleHit
 }

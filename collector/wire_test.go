@@ -119,8 +119,8 @@ func TestOneBadEvent(t *testing.T) {
 		{"an item that is a number", `{"name":"x","items":[1],` + url + `}`, "invalid", "items is not an array of at most 200 objects of strings, numbers and booleans"},
 		{"an item within an item", `{"name":"x","items":[{"a":[]}],` + url + `}`, "invalid", "items is not an array of at most 200 objects of strings, numbers and booleans"},
 		{"deep nesting", `{"name":"x","props":{"a":` + strings.Repeat("[", 2000) + strings.Repeat("]", 2000) + `},` + url + `}`, "invalid", "props is not an object of at most 30 strings, numbers and booleans"},
-		{"an excluded page", `{"name":"x","url":"https://example.com/admin/users"}`, "excluded", ""},
-		{"an excluded page by name", `{"name":"x","url":"https://example.com/health"}`, "excluded", ""},
+		{"an excluded page", `{"name":"x","url":"https://example.com/admin/users"}`, "excluded/path", ""},
+		{"an excluded page by name", `{"name":"x","url":"https://example.com/health"}`, "excluded/path", ""},
 
 		{"a referrer that is none is left out", `{"name":"x","referrer":"</script>",` + url + `}`, "", ""},
 		{"a visitor that is none is left out", `{"name":"x","visitor":"' or 1=1",` + url + `}`, "", ""},
@@ -136,7 +136,7 @@ func TestOneBadEvent(t *testing.T) {
 			got := h.post(envelopeOf(h.sign(h.grant()), pageview, tt.event, pageview))
 			want := answer{Accepted: 3, Dropped: []Drop{}, header: got.header}
 			if tt.want != "" {
-				want.Accepted, want.Dropped = 2, []Drop{{Index: 1, Reason: consent.Reason(tt.want), Detail: tt.detail}}
+				want.Accepted, want.Dropped = 2, []Drop{{Index: 1, Reason: public(consent.Reason(tt.want)), Detail: tt.detail}}
 			}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(answer{})); diff != "" {
 				t.Errorf("answer (-want +got):\n%s", diff)

@@ -37,7 +37,11 @@ var reasonNames = map[string]string{
 	string(consent.NoConsent): "No consent", string(consent.Expired): "Consent expired", string(consent.Withdrawn): "Consent withdrawn",
 	string(consent.StaleNotice): "Notice has changed since", string(consent.BadToken): "Token unreadable or forged",
 	string(consent.WrongSite): "Token or address of another site", string(consent.ByGPC): "Global Privacy Control",
-	"bot": "Bot", "excluded": "Excluded by the site's rules", "unavailable": "Told to come back: the spool was full", "duplicate": "Sent twice", "invalid": "Malformed",
+	"bot": "Bot", "bot/crawler": "Bot: says so itself", "bot/headless": "Bot: a browser under a program's control",
+	"bot/headers": "Bot: its headers contradict each other", "bot/data_centre": "Bot: from a data centre", "bot/spam_address": "Bot: referrer spam",
+	"excluded": "Excluded by the site's rules", "excluded/address": "Excluded: address", "excluded/path": "Excluded: page",
+	"excluded/country": "Excluded: country", "excluded/hostname": "Excluded: host", "unavailable": "Told to come back: the spool was full",
+	"duplicate": "Sent twice", "invalid": "Malformed",
 }
 
 func reasonName(key string) string { return cmp.Or(reasonNames[key], sentence(key)) }

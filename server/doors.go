@@ -48,9 +48,14 @@ func (m *machine) openDoors() error {
 			return fmt.Errorf("extras of %s: %w", s.Domain, err)
 		}
 	}
+	hosting, spammers, err := m.openBots()
+	if err != nil {
+		return err
+	}
 	m.collector, err = collector.NewHandler(collector.Options{
-		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites, Geo: m.geo,
-		ClientIP: clientIP, APIKey: m.auth.keyFor, ClientIDKey: key, Forwards: m.explainForwards, Limit: m.limits.bySite, Balance: m.balance,
+		Ledger: m.ledger, Appender: m.state.journal, Counter: m.state.journal, Sites: sites,
+		Geo: m.geo, Hosting: hosting, Spammers: spammers, ClientIP: clientIP, APIKey: m.auth.keyFor,
+		ClientIDKey: key, Forwards: m.explainForwards, Limit: m.limits.bySite, Balance: m.balance,
 	})
 	return err
 }
@@ -58,7 +63,7 @@ func (m *machine) openDoors() error {
 func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 	rules, err := enrich.NewRules(s.KeepQuery, s.Mask)
 	o := collector.SiteOptions{
-		ExcludePaths: s.Exclude.Paths, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
+		ExcludePaths: s.Exclude.Paths, ExcludeHosts: s.Exclude.Hostnames, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
 		Accept:     collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter, Gtag: s.Accept.Gtag},
 		Rules:      rules,
 		HashRoutes: s.Measure.HashRoutes,

@@ -12,7 +12,7 @@ type Device struct {
 	Browser, BrowserVersion string // version: at most two numbers, "17.4"
 	OS, OSVersion           string
 	Class                   string // "desktop", "mobile", "tablet"; "" where nothing is known
-	Bot                     bool
+	Bot                     Bot
 }
 
 // Agent is how a browser describes itself, in headers that it sends unasked:
@@ -46,10 +46,10 @@ func header(h http.Header, name string, limit int) string {
 // [Devices].
 func (a Agent) Device() Device {
 	if a.UserAgent == "" {
-		return a.hinted(Device{})
+		return a.hinted(Device{Bot: a.bot(false)})
 	}
 	ua := useragent.New(a.UserAgent)
-	d := Device{Bot: ua.Bot() || IsBot(a.UserAgent), Class: class(a.UserAgent)}
+	d := Device{Bot: a.bot(ua.Bot()), Class: class(a.UserAgent)}
 	d.Browser, d.BrowserVersion = browser(a.UserAgent, ua)
 	d.OS, d.OSVersion = system(a.UserAgent, ua.OSInfo())
 	d = a.hinted(d)

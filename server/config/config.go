@@ -15,6 +15,7 @@ type Config struct {
 	Keys       Keys       `yaml:"keys"`
 	Limits     Limits     `yaml:"limits"`
 	Geo        Geo        `yaml:"geo"`
+	Bots       Bots       `yaml:"bots"`
 	Retention  Retention  `yaml:"retention"`
 	Backup     Backup     `yaml:"backup"`
 	Sites      []Site     `yaml:"sites"`
@@ -81,6 +82,13 @@ type Limits struct {
 // Geo names the country database.
 type Geo struct {
 	Database string `yaml:"database"` // an .mmdb; "" takes the installed default where present
+}
+
+// Bots names lists by which programs are told from visitors, beside those that
+// Sluice has itself.
+type Bots struct {
+	DataCentres string `yaml:"data_centres"` // an .mmdb of networks (ASN) or anonymous addresses; "": data centres are not known
+	Referrers   string `yaml:"referrers"`    // hosts of referrer spammers, one a line
 }
 
 // Retention says how long rows are kept; 36 months is the ceiling of each.
@@ -237,6 +245,7 @@ type Exclude struct {
 	IPs       []Network `yaml:"ips"`
 	Paths     []string  `yaml:"paths"`
 	Countries []string  `yaml:"countries"`
+	Hostnames []string  `yaml:"hostnames"` // "*." before one: whatever belongs to it
 	Bots      bool      `yaml:"bots"`
 }
 

@@ -58,7 +58,7 @@ func parse(data []byte, dir string, env func(string) (string, bool)) (*Config, [
 
 // complete fills in what follows from other values.
 func (c *Config) complete(dir string) {
-	for _, path := range []*string{&c.DataDir, &c.Geo.Database} {
+	for _, path := range []*string{&c.DataDir, &c.Geo.Database, &c.Bots.DataCentres, &c.Bots.Referrers} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}

@@ -101,6 +101,14 @@ func (c *Config) validateStorage(k *checker) {
 			k.say("geo.database", "cannot be read: %v", err)
 		}
 	}
+	for key, path := range map[string]string{"bots.data_centres": c.Bots.DataCentres, "bots.referrers": c.Bots.Referrers} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); err != nil {
+			k.say(key, "cannot be read: %v", err)
+		}
+	}
 	for name, p := range map[string]Period{
 		"events": c.Retention.Events, "receipts": c.Retention.Receipts,
 		"forwards": c.Retention.Forwards, "counters": c.Retention.Counters,

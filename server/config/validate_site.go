@@ -56,6 +56,11 @@ func (s *Site) validate(k *checker, path string) {
 	}
 	k.paths(path+".exclude.paths", s.Exclude.Paths)
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
+	for i, h := range s.Exclude.Hostnames {
+		if !isHost(strings.TrimPrefix(h, "*.")) {
+			k.say(fmt.Sprintf("%s.exclude.hostnames[%d]", path, i), `%q is not a host name; write intern.example.com or "*.example.com"`, h)
+		}
+	}
 	s.Measure.validate(k, path+".measure")
 }
 

@@ -66,7 +66,7 @@ func (r *run) readLog(p part) error {
 			return nil
 		}
 		device := devices.Read(enrich.Agent{UserAgent: strings.Clone(e.agent[:min(len(e.agent), 512)])})
-		if device.Bot || e.agent == "" || e.agent == "-" {
+		if device.Bot != "" || e.agent == "" || e.agent == "-" {
 			r.skip("bots")
 			return nil
 		}

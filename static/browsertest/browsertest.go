@@ -3,10 +3,10 @@ package browsertest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,9 +20,17 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// userAgent is a visitor's: Chromium's own says that it is headless, and
-// machines are not counted.
-const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
+// visitor is the user agent of a visitor with this browser: its own says that
+// it is headless, and machines are not counted; nor are those whose version
+// differs from the one in the client hints.
+func visitor(program string) (string, error) {
+	out, err := exec.Command(program, "--version").Output() // "Chromium 156.0.7812.1 built on …"
+	if err != nil {
+		return "", fmt.Errorf("version of %s: %w", program, err)
+	}
+	major := regexp.MustCompile(`[0-9]+`).FindString(string(out))
+	return "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/" + major + ".0.0.0 Safari/537.36", nil
+}
 
 // Patience bounds every wait; nothing waits that long unless it fails.
 const Patience = 20 * time.Second
@@ -37,13 +45,18 @@ var browser = sync.OnceValues(func() (started, error) {
 	if err != nil {
 		return started{}, err
 	}
+	userAgent, err := visitor(program)
+	if err != nil {
+		return started{}, err
+	}
 	profile, err := os.MkdirTemp("", "sluice-chromium")
 	if err != nil {
 		return started{}, err
 	}
 	allocator, leave := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.Env("TMPDIR="+profile), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.UserAgent(userAgent), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
+		chromedp.UserAgent(userAgent), chromedp.Flag("disable-blink-features", "AutomationControlled"), // sets navigator.webdriver
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-quic", true))...)
 	ctx, cancel := chromedp.NewContext(allocator)
 	return started{ctx, func() { cancel(); leave(); _ = os.RemoveAll(profile) }}, chromedp.Do(ctx)
 })
@@ -272,16 +285,25 @@ func (b *Tab) Cookies(urls ...string) map[string]network.Cookie {
 	return out
 }
 
+// BeforeEachPage runs a script in every page from the next one on, before the
+// page's own.
+func (b *Tab) BeforeEachPage(script string) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, Patience)
+	defer cancel()
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // PrivacyControl makes the browser send Global Privacy Control from the next
 // page on, by header and by navigator.globalPrivacyControl.
 func (b *Tab) PrivacyControl() {
 	b.t.Helper()
-	const script = `Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {value: true})`
+	b.BeforeEachPage(`Object.defineProperty(Navigator.prototype, 'globalPrivacyControl', {value: true})`)
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
-	_, header := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}})
-	_, property := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: script})
-	if err := errors.Join(header, property); err != nil {
+	if _, err := chromedp.Call(ctx, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Sec-GPC": "1"}}); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -73,7 +73,7 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
     },
 
     async post(events) {
-      const answer = await post('e', { sent: Date.now(), events });
+      const answer = await post('e', { sent: Date.now(), driven: navigator.webdriver, events });
       if (answer.status > 428) throw answer; // 429, 5xx: later
       const dropped = answer.headers.get('sluice-dropped')!; // null matches nothing below
       const gone = /expired|bad/.test(dropped);
