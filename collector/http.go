@@ -186,6 +186,7 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 		return outcome{}, fmt.Errorf("events of %s: %w", policy.Site.Domain, err)
 	}
 	policy.Site.CORS(c.Response().Header(), r)
+	policy.Site.Vary(c.Response().Header())
 	if h.limit != nil {
 		if err := h.limit(policy.Site.Domain); err != nil {
 			return outcome{}, fmt.Errorf("take events: %w", err)

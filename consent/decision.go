@@ -31,7 +31,7 @@ type Circumstances struct {
 	Previous *Token // the valid token that came with it, nil without
 	Cut      *Cut   // of Previous's consent
 	Shown    *Shown // verified, nil without
-	GPC      bool   // the request carries the signal
+	Signals  Signals
 	Country  string // of the visitor, "" where unknown
 	Now      time.Time
 }
@@ -76,7 +76,7 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	token := grant(notice, in, c.GPC, c.GPC && p.Site.HonourGPC)
+	token := grant(notice, in, c.Signals.GPC || p.Site.honours(c.Signals), p.Site.honours(c.Signals))
 	token.Receipt = uuid.New()
 	granted := token.Purposes&^gpcBit != 0
 	token.Issued = issueTime(c.Now, previous, c.Cut)
@@ -259,7 +259,7 @@ func (p *Policy) receipt(in Choice, c Circumstances, n *Notice, t Token) Receipt
 		Site: p.Site.Domain, Time: c.Now.UTC(), Expires: p.Expires(t),
 		Controller: p.Site.Controller, PolicyURL: p.Site.Notice.PolicyURL,
 		Notice: n.Version, NoticeHash: n.Hash, Language: in.Language, Method: in.Method,
-		LegalBasis: "consent", GPC: c.GPC, Country: c.Country,
+		LegalBasis: "consent", GPC: c.Signals.GPC, Country: c.Country,
 		Purposes: map[Purpose]bool{}, Services: map[string]bool{},
 	}
 	if t.Consent != (ID{}) {

@@ -62,7 +62,7 @@ func TestDecideGrants(t *testing.T) {
 				policy = testPolicy(t, tc.site)
 			}
 			tc.in.Notice = policy.Current.Version
-			d, err := policy.Decide(tc.in, Circumstances{Now: noon, GPC: tc.gpc, Country: "DE"})
+			d, err := policy.Decide(tc.in, Circumstances{Now: noon, Signals: Signals{GPC: tc.gpc}, Country: "DE"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -180,7 +180,7 @@ func (h *house) decide(t testing.TB, method Method, previous string, purposes ..
 	for _, p := range purposes {
 		in.Purposes[string(p)] = true
 	}
-	g, err := h.Decide(t.Context(), h.policy, in, previous, false, "DE")
+	g, err := h.Decide(t.Context(), h.policy, in, previous, Signals{}, "DE")
 	if err != nil {
 		t.Fatalf("decide %s: %v", method, err)
 	}

@@ -123,13 +123,14 @@ func (h *Handler) decide(c echo.Context, policy *Policy, in Choice, raw string) 
 		country = h.Country(c)
 	}
 	r := c.Request()
-	g, err := h.Ledger.Decide(r.Context(), policy, in, raw, GPC(r.Header), country)
+	g, err := h.Ledger.Decide(r.Context(), policy, in, raw, SignalsOf(r.Header), country)
 	if err != nil {
 		return Grant{}, err
 	}
 	if in.Outside {
 		h.Counter.Count(NewCount(policy.Site.Domain, CountOutside, "google", h.Ledger.Now()))
 	}
+	policy.Site.Vary(c.Response().Header())
 	jar := policy.Site.newJar(r, h.Ledger.Now())
 	jar.decided(&g)
 	jar.write(c.Response().Header())
@@ -203,11 +204,11 @@ func (h *Handler) GetBanner(c echo.Context) error {
 	header := c.Response().Header()
 	private(c)
 	header.Set("Cross-Origin-Resource-Policy", "cross-origin") // a script of a page elsewhere
-	header.Add("Vary", "Sec-GPC")
 	policy, err := h.named(r)
 	if err != nil {
 		return fmt.Errorf("banner: %w", err)
 	}
+	policy.Site.Vary(header)
 	query := r.URL.Query()
 	view := View{Site: policy.Site.Domain, Language: h.speak(r, query.Get("lang"))}
 	key := ""

@@ -30,6 +30,7 @@ func (h *Handler) GetChoices(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("choices: %w", err)
 	}
+	policy.Site.Vary(c.Response().Header())
 	query := r.URL.Query()
 	lang := h.speak(r, query.Get("lang"))
 	page := &choicesPage{

@@ -298,7 +298,7 @@ func TestPostDecisionOfNestedSites(t *testing.T) {
 		t.Fatal(d.error)
 	}
 	h := w.Result().Header
-	want := []string{"https://shop.example.com", "true", "Origin"}
+	want := []string{"https://shop.example.com", "true", "Origin, Sec-GPC"}
 	got := []string{h.Get("Access-Control-Allow-Origin"), h.Get("Access-Control-Allow-Credentials"), strings.Join(h.Values("Vary"), ", ")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("origin, credentials, vary (-want +got):\n%s", diff)

@@ -46,8 +46,8 @@ type Grant struct {
 // raw token that came with the request ("" for none); one that is not valid
 // counts as none. A withdrawal is in force before the call returns, also when
 // it returns ErrUnavailable.
-func (l *Ledger) Decide(ctx context.Context, policy *Policy, in Choice, previous string, gpc bool, country string) (Grant, error) {
-	c := Circumstances{GPC: gpc, Country: country, Now: l.Now()}
+func (l *Ledger) Decide(ctx context.Context, policy *Policy, in Choice, previous string, signals Signals, country string) (Grant, error) {
+	c := Circumstances{Signals: signals, Country: country, Now: l.Now()}
 	if in.Shown != "" {
 		shown, err := l.Keys.ParseShown(in.Shown, policy.Site.Domain)
 		if err != nil {

@@ -137,7 +137,7 @@ func TestLedgerIssueTimes(t *testing.T) {
 		t.Errorf("issued further ahead than any: %q, want %q", reason, NoConsent)
 	}
 	in := Choice{Method: Custom, Notice: "2025-07", Purposes: yes("analytics")}
-	if _, err := h.Decide(t.Context(), h.policy, in, g.Signed, false, ""); !errors.Is(err, ErrTooMany) {
+	if _, err := h.Decide(t.Context(), h.policy, in, g.Signed, Signals{}, ""); !errors.Is(err, ErrTooMany) {
 		t.Errorf("more than %s ahead of the clock: %v, want ErrTooMany", maxAhead, err)
 	}
 	gone := h.decide(t, Withdraw, g.Signed)
@@ -172,7 +172,7 @@ func TestLedgerDiskFails(t *testing.T) {
 	g := h.decide(t, AcceptAll, "", Analytics)
 	h.clock.Add(time.Minute)
 	h.journal.err = ErrUnavailable
-	_, err := h.Decide(t.Context(), h.policy, Choice{Method: Withdraw, Notice: "2025-07"}, g.Signed, false, "")
+	_, err := h.Decide(t.Context(), h.policy, Choice{Method: Withdraw, Notice: "2025-07"}, g.Signed, Signals{}, "")
 	if !errors.Is(err, ErrUnavailable) {
 		t.Errorf("got %v, want ErrUnavailable", err)
 	}
@@ -183,7 +183,7 @@ func TestLedgerDiskFails(t *testing.T) {
 	h.journal.commitments = nil
 	grant := Choice{Method: AcceptAll, Notice: "2025-07", Purposes: yes("analytics")}
 	h.journal.err = ErrUnavailable
-	if g, err := h.Decide(t.Context(), h.policy, grant, "", false, ""); err == nil || g.Signed != "" {
+	if g, err := h.Decide(t.Context(), h.policy, grant, "", Signals{}, ""); err == nil || g.Signed != "" {
 		t.Errorf("a grant that could not be kept: token %q, %v", g.Signed, err)
 	}
 }
@@ -193,7 +193,7 @@ func TestLedgerShown(t *testing.T) {
 	h := newHouse(t)
 	shown := Shown{Notice: h.policy.Current.Fingerprint, Content: [16]byte{0xab}, Language: "de", Variant: "box"}
 	in := Choice{Method: AcceptAll, Notice: "2025-07", Language: "en", Purposes: yes("analytics"), Shown: h.Keys.SignShown(shown, "example.com")}
-	g, err := h.Decide(t.Context(), h.policy, in, "", false, "")
+	g, err := h.Decide(t.Context(), h.policy, in, "", Signals{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestLedgerShown(t *testing.T) {
 		t.Errorf("receipt says %s, %s, %s", r.ShownHash, r.Language, r.Variant)
 	}
 	in.Shown = in.Shown[:len(in.Shown)-2]
-	if _, err := h.Decide(t.Context(), h.policy, in, "", false, ""); !errors.As(err, new(*FieldError)) {
+	if _, err := h.Decide(t.Context(), h.policy, in, "", Signals{}, ""); !errors.As(err, new(*FieldError)) {
 		t.Errorf("a forged shown: %v, want a *FieldError", err)
 	}
 }

@@ -169,7 +169,7 @@ func (w *world) decide() {
 	if n := len(w.tokens); n > 0 && w.rand.IntN(4) > 0 {
 		previous = w.tokens[max(0, n-1-w.rand.IntN(6))].signed
 	}
-	g, err := w.ledger.Decide(w.t.Context(), w.policy, in, previous, false, "")
+	g, err := w.ledger.Decide(w.t.Context(), w.policy, in, previous, Signals{}, "")
 	if errors.Is(err, ErrStaleNotice) || errors.Is(err, ErrTooMany) || errors.As(err, new(*FieldError)) {
 		return
 	}

@@ -133,33 +133,6 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-func TestGPC(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		values []string
-		want   bool
-	}{
-		"one": {[]string{"1"}, true}, "none": {nil, false}, "zero": {[]string{"0"}, false}, "true": {[]string{"true"}, false},
-		"twice, one is 1": {[]string{"0", "1"}, true}, "a list": {[]string{"1, 1"}, false}, "01": {[]string{"01"}, false},
-	} {
-		h := http.Header{}
-		for _, v := range tc.values {
-			h.Add("Sec-GPC", v)
-		}
-		if got := GPC(h); got != tc.want {
-			t.Errorf("%s: %t, want %t", name, got, tc.want)
-		}
-	}
-	dnt := http.Header{"Dnt": {"1"}}
-	s := shop()
-	if s.Signalled(dnt) {
-		t.Error("Do Not Track is honoured where it is ignored")
-	}
-	if s.HonourDNT = true; !s.Signalled(dnt) {
-		t.Error("Do Not Track is ignored where it is honoured")
-	}
-}
-
 func TestReadJSON(t *testing.T) {
 	t.Parallel()
 	type body struct {

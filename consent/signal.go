@@ -7,10 +7,30 @@ import "net/http"
 // section "The Sec-GPC Header Field").
 func GPC(h http.Header) bool { return exactlyOne(h["Sec-Gpc"]) }
 
+// Signals are what a browser says by itself of its visitor's wishes.
+type Signals struct {
+	GPC bool // Global Privacy Control
+	DNT bool // the older Do Not Track
+}
+
+// SignalsOf reads the signals of a request.
+func SignalsOf(h http.Header) Signals { return Signals{GPC: GPC(h), DNT: exactlyOne(h["Dnt"])} }
+
+// honours reports whether one of the signals is a no on this site.
+func (s *Site) honours(given Signals) bool {
+	return s.HonourGPC && given.GPC || s.HonourDNT && given.DNT
+}
+
 // Signalled reports whether the request carries a signal that the site
 // honours as a no.
-func (s *Site) Signalled(h http.Header) bool {
-	return s.HonourGPC && GPC(h) || s.HonourDNT && exactlyOne(h["Dnt"])
+func (s *Site) Signalled(h http.Header) bool { return s.honours(SignalsOf(h)) }
+
+// Vary says that an answer depends on the signals that the site may heed.
+func (s *Site) Vary(h http.Header) {
+	h.Add("Vary", "Sec-GPC")
+	if s.HonourDNT {
+		h.Add("Vary", "DNT")
+	}
 }
 
 func exactlyOne(lines []string) bool {

@@ -54,7 +54,8 @@ const (
 func (t Token) IssuedAt() time.Time { return time.Unix(int64(t.Issued), 0).UTC() }
 
 // UnderGPC reports whether the grant was given while the browser sent Global
-// Privacy Control: the visitor said yes in spite of the signal.
+// Privacy Control, or Do Not Track where the site honours it: the visitor said
+// yes in spite of the signal.
 func (t Token) UnderGPC() bool { return t.Purposes&gpcBit != 0 }
 
 // ErrBadToken is a token that this server did not sign, or not for any of its

@@ -141,7 +141,7 @@ func (r *running) decide(t *testing.T, v *visitor, method consent.Method, yes bo
 	}
 	g, err := r.ledger.Decide(t.Context(), policy, consent.Choice{
 		Site: v.site, Purposes: map[string]bool{"analytics": yes}, Method: method, Notice: "1",
-	}, v.token, false, "")
+	}, v.token, consent.Signals{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func TestIssueTimesGoOnAfterACrash(t *testing.T) {
 		}
 		g, err := r.ledger.Decide(t.Context(), policy, consent.Choice{
 			Site: "example.com", Purposes: map[string]bool{"analytics": analytics, "preference": true}, Method: "custom", Notice: "1",
-		}, previous, false, "")
+		}, previous, consent.Signals{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -120,7 +120,7 @@ func (r *running) grant(t *testing.T) string {
 	}
 	g, err := r.ledger.Decide(t.Context(), policy, consent.Choice{
 		Site: "example.com", Purposes: map[string]bool{"analytics": true}, Method: "accept_all", Notice: "1",
-	}, "", false, "")
+	}, "", consent.Signals{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

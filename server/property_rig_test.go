@@ -104,7 +104,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 	}
 	g, err := w.m.ledger.Decide(t.Context(), policy, consent.Choice{
 		Site: "example.org", Purposes: map[string]bool{"analytics": true}, Method: "accept_all", Notice: "1",
-	}, "", false, "")
+	}, "", consent.Signals{}, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,7 +144,7 @@ func (h *History) decide(ctx context.Context, c *call) error {
 		Sites: h.Ledger.Sites, Keys: h.Ledger.Keys, Index: h.Ledger.Index, Recorder: h.Ledger.Recorder,
 		Now: func() time.Time { return c.at },
 	}
-	grant, err := ledger.Decide(ctx, h.Policy, c.choice, "", false, c.home.country)
+	grant, err := ledger.Decide(ctx, h.Policy, c.choice, "", consent.Signals{}, c.home.country)
 	if err != nil {
 		return fmt.Errorf("decide for a visitor: %w", err)
 	}
