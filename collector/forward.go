@@ -31,6 +31,9 @@ type Forward struct {
 	Attempts    int          `json:"attempts"`
 	PayloadHash string       `json:"payload_hash,omitempty"` // SHA-256 of the last payload sent, hex
 	Time        time.Time    `json:"ts"`
+
+	// Link is set by the committer of the spool.
+	Link
 }
 
 // AppendBinary appends the spool encoding, JSON.

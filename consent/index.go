@@ -118,6 +118,8 @@ type Position struct {
 	Spool ID     `json:"spool"`
 	Seq   uint64 `json:"seq"` // of the last record that is accounted for
 	Head  Head   `json:"head"`
+	// Forwards is the end of the chain of outcomes at other recipients.
+	Forwards Head `json:"forwards"`
 	// Keys are the ids of token keys that have signed receipts here, hex:
 	// a server that no longer holds one refuses to start.
 	Keys map[string]uint32 `json:"keys"` // key id → Unix seconds of its last signature

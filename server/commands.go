@@ -46,6 +46,8 @@ func commands() []command {
 		{"spool status", "[--config F]", "how far the spool's consumers are, what it holds, what is damaged", runSpoolStatus},
 		{"spool dead", "[--config F]", "the records that ClickHouse refuses, each with its reason", runSpoolDead},
 		{"spool replay", "[--config F] ID… | --all", "puts them back, while the server runs too", runSpoolReplay},
+		{"forwards verify", "[--config F]", "checks the chain of what was sent to others", runForwardsVerify},
+		{"forwards show", "[--config F] EVENT_ID", "what became of one event at each recipient, under which consent, and what came back", runForwardsShow},
 		{"ga validate", "[--relaxed] [--json] FILE|-", "what Google Analytics would make of the body of a Measurement Protocol request, without asking Google", runGAValidate},
 		{"version", "", "version, commit, engine version", runVersion},
 		{"engine", "", "", runEngine},

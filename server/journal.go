@@ -26,6 +26,9 @@ type journal struct {
 
 	durable atomic.Pointer[consent.Head] // of the chain, as far as it is on disk
 
+	forwards  *collector.ForwardChain
+	forwarded atomic.Pointer[consent.Head] // of that chain
+
 	mu      sync.Mutex
 	pending map[consent.Count]uint64 // counted, not yet in a frame; N is 0 in the key
 	owed    []*consent.Withdrawal    // in force, and refused by the disk
@@ -125,7 +128,12 @@ type outcomes struct{ *journal }
 func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) error {
 	entries := make([]spool.Entry, len(outcomes))
 	for i, f := range outcomes {
-		entries[i] = &recordEntry{journal: j.journal, kind: spool.KindForward, append: f.AppendBinary}
+		entries[i] = &recordEntry{journal: j.journal, kind: spool.KindForward, append: func(dst []byte) ([]byte, error) {
+			if err := j.forwards.Link(&f); err != nil {
+				return dst, err
+			}
+			return f.AppendBinary(dst)
+		}}
 	}
 	return j.append(ctx, entries...)
 }
@@ -179,10 +187,12 @@ func (j *journal) flushOnce(ctx context.Context) {
 	}
 }
 
-// start continues the chain from head; before the first append.
-func (j *journal) start(head consent.Head) {
+// start continues the chains from their heads; before the first append.
+func (j *journal) start(head, forwards consent.Head) {
 	j.chain = consent.NewChain(head)
 	j.durable.Store(&head)
+	j.forwards = collector.NewForwardChain(forwards)
+	j.forwarded.Store(&forwards)
 }
 
 // head is the end of the chain on disk.
@@ -192,6 +202,8 @@ func (j *journal) head() consent.Head { return *j.durable.Load() }
 func (j *journal) settled(err error) {
 	head := j.chain.Settled(err)
 	j.durable.Store(&head)
+	forwarded := j.forwards.Settled(err)
+	j.forwarded.Store(&forwarded)
 	if err != nil {
 		for _, c := range j.framed {
 			j.Count(c)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sluice/collector"
 	"sluice/collector/spool"
 	"sluice/consent"
 )
@@ -64,7 +65,7 @@ func openState(dataDir string, maxBytes int64, now func() time.Time, log *slog.L
 // catchUp replays the spool's tail into index and chain.
 func (s *state) catchUp(fresh bool, at consent.Position, replay func(spool.Record) error) error {
 	j := s.journal
-	head := at.Head
+	head, forwards := at.Head, at.Forwards
 	if b, _ := j.spool.Head(); len(b) > 0 {
 		inSegment, err := decodeHead(b)
 		if err != nil {
@@ -87,6 +88,9 @@ func (s *state) catchUp(fresh bool, at consent.Position, replay func(spool.Recor
 		if err := replayRecord(j.index, j.spool.ID(), &head, r); err != nil {
 			return fmt.Errorf("replay record %d of the spool: %w", r.Seq, err)
 		}
+		if err := replayForward(&forwards, r); err != nil {
+			return fmt.Errorf("replay record %d of the spool: %w", r.Seq, err)
+		}
 		return replay(r)
 	})
 	if err != nil {
@@ -98,7 +102,25 @@ func (s *state) catchUp(fresh bool, at consent.Position, replay func(spool.Recor
 	if head.ChainID == uuid.Nil {
 		head.ChainID = uuid.New()
 	}
-	j.start(head)
+	if forwards.ChainID == uuid.Nil {
+		forwards.ChainID = uuid.New()
+	}
+	j.start(head, forwards)
+	return nil
+}
+
+// replayForward moves the head of the chain of outcomes to a record's.
+func replayForward(head *consent.Head, r spool.Record) error {
+	if r.Kind != spool.KindForward {
+		return nil
+	}
+	f, err := collector.DecodeForward(r.Data)
+	if err != nil {
+		return err
+	}
+	if f.N > 0 && (f.ChainID != head.ChainID || f.N > head.N) {
+		*head = consent.Head{ChainID: f.ChainID, N: f.N, Hash: f.Hash}
+	}
 	return nil
 }
 
@@ -172,7 +194,7 @@ func (s *state) save() error {
 		s.keys[s.signer] = uint32(s.now().Unix())
 	}
 	err := s.journal.index.Save(s.path, consent.Position{
-		Spool: s.journal.spool.ID(), Seq: committed, Head: s.journal.head(), Keys: s.keys,
+		Spool: s.journal.spool.ID(), Seq: committed, Head: s.journal.head(), Forwards: *s.journal.forwarded.Load(), Keys: s.keys,
 	})
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 // UNPROVED: the statements are known to parse, no cluster has run them.
 
 var (
+	addColumns  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)$`)
 	createTable = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)$`)
 	tableEngine = regexp.MustCompile(`(?m)^ENGINE = (\w*)MergeTree(?:\(([^)]*)\))?$`)
 	sortingKey  = regexp.MustCompile(`(?m)^ORDER BY `)
@@ -30,8 +31,16 @@ func onCluster(cluster string) string {
 // counts need no exchange between servers. Tables not named go to any server.
 var shardingKeys = map[string]string{"events": "cityHash64(site, visitor)"}
 
-// clustered rewrites one CREATE TABLE for a cluster.
+// clustered rewrites one CREATE TABLE for a cluster, or one ALTER TABLE that
+// adds columns: they are added below first.
 func clustered(statement, database, cluster string) ([]string, error) {
+	if alter := addColumns.FindStringSubmatch(statement); alter != nil && strings.Contains(statement, "ADD COLUMN IF NOT EXISTS") {
+		var out []string
+		for _, table := range []string{alter[1] + "_local", alter[1]} {
+			out = append(out, addColumns.ReplaceAllLiteralString(statement, "ALTER TABLE "+table+onCluster(cluster)))
+		}
+		return out, nil
+	}
 	name := createTable.FindStringSubmatch(statement)
 	kind := tableEngine.FindStringSubmatch(statement)
 	if name == nil || kind == nil || !sortingKey.MatchString(statement) {

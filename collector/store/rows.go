@@ -183,6 +183,12 @@ type forwardRow struct {
 	Attempts    uint32    `ch:"attempts"`
 	PayloadHash string    `ch:"payload_hash"`
 	Time        time.Time `ch:"ts"`
+	ChainID     uuid.UUID `ch:"chain_id"`
+	N           uint64    `ch:"n"`
+	PrevHash    string    `ch:"prev_hash"`
+	Salt        string    `ch:"salt"`
+	Mark        string    `ch:"mark"`
+	Hash        string    `ch:"hash"`
 	origin
 }
 
@@ -190,7 +196,8 @@ func newForwardRow(f *collector.Forward, at origin, keep Retention) *forwardRow 
 	at.KeepUntil = keepUntil(f.Time, keep.Forwards)
 	return &forwardRow{
 		Site: f.Site, EventID: f.EventID, EventSeq: f.EventSeq, ReceiptID: f.ReceiptID, Destination: f.Destination,
-		State: string(f.State), Reason: f.Reason, Attempts: uint32(max(f.Attempts, 0)), PayloadHash: f.PayloadHash, Time: f.Time, origin: at,
+		State: string(f.State), Reason: f.Reason, Attempts: uint32(max(f.Attempts, 0)), PayloadHash: f.PayloadHash, Time: f.Time,
+		ChainID: f.ChainID, N: f.N, PrevHash: f.PrevHash, Salt: f.Salt, Mark: f.Mark, Hash: f.Hash, origin: at,
 	}
 }
 

@@ -69,6 +69,12 @@ type SubjectForward struct {
 	Time        time.Time `ch:"ts" json:"ts"`
 }
 
+// subjectColumns are those of SubjectEvent.
+const subjectColumns = `event_id, site, test, ts, name, visitor, session, hostname, path, title, referrer,
+		source, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, country, region, city,
+		browser, browser_version, os, os_version, device, language, screen, props, revenue, currency, items,
+		engagement_ms, ip_hash, receipt_id, notice, keep_until`
+
 // Subject reads what is held on a consent. What still lies in the spool is not
 // part of it: that arrives within seconds.
 func (s *Store) Subject(ctx context.Context, consentID uuid.UUID) (Subject, error) {
@@ -87,10 +93,7 @@ func (s *Store) Subject(ctx context.Context, consentID uuid.UUID) (Subject, erro
 	for _, b := range bodies {
 		out.Receipts = append(out.Receipts, json.RawMessage(b.Body))
 	}
-	err := s.conn.Select(ctx, &out.Events, `SELECT event_id, site, test, ts, name, visitor, session, hostname, path, title, referrer,
-		source, channel, utm_source, utm_medium, utm_campaign, utm_term, utm_content, country, region, city,
-		browser, browser_version, os, os_version, device, language, screen, props, revenue, currency, items,
-		engagement_ms, ip_hash, receipt_id, notice, keep_until
+	err := s.conn.Select(ctx, &out.Events, `SELECT `+subjectColumns+`
 		FROM events WHERE receipt_id IN `+receipts+` ORDER BY ts, seq`, of)
 	if err != nil {
 		return Subject{}, fmt.Errorf("read the events of a consent: %w", err)
