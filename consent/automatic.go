@@ -18,9 +18,9 @@ const (
 
 // Measurements say how a page fared. They are no events of a visitor's: no
 // figure but their own counts them.
-func Measurements() []string { return []string{EventEngagement, EventWebVital} }
+func Measurements() []string { return []string{EventEngagement, EventScroll, EventWebVital} }
 
 // Bystanders happen without a visitor's doing: they are events, but no
 // interaction, so a visit with one pageview and some of these is a bounce still
 // (as Plausible counts events that are sent with interactive: false).
-func Bystanders() []string { return []string{EventScroll, EventNotFound, EventError} }
+func Bystanders() []string { return []string{EventNotFound, EventSearch, EventError} }

@@ -48,7 +48,7 @@ FROM numbers({first:UInt64}, {n:UInt64})`
 
 // baseline is what any exact count of visitors has to do: read a column of every
 // event and put it into a hash table.
-const baseline = "SELECT uniqExact(visitor_id) FROM events WHERE name != 'engagement'"
+const baseline = "SELECT uniqExact(visitor_id) FROM events WHERE name NOT IN ('engagement', 'scroll', 'web_vital')"
 
 // BenchmarkPanels times every panel of the 30-day page over a million events,
 // one at a time. of-budget is the median in units of panelBudget, of-baseline

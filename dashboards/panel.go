@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 
+	"sluice/consent"
 	"sluice/dashboards/query"
 )
 
@@ -19,6 +20,9 @@ type panel struct {
 	only      [3]string // a condition that rows have to meet beside the view's
 	empty     string
 	optional  bool // left out where it is empty
+	// event is the name of one that the script measures by itself, and that the
+	// rows are of. Where all panels are shown, those with one are asked together.
+	event string
 }
 
 // panels are all of them, in the order of the page.
@@ -48,6 +52,11 @@ var panels = []panel{
 	{key: "revenue", title: "Revenue", column: "Currency", dimension: "event:currency", metrics: []string{"events", "total_revenue", "average_revenue"},
 		only:  [3]string{"is_not", "event:currency", "(none)"},
 		empty: "No event had revenue in this period.", optional: true},
+	{key: "searches", title: "Searches", column: "Looked for", dimension: "event:props:search_term", event: consent.EventSearch},
+	{key: "outbound", title: "Links to other sites", column: "Link", dimension: "event:props:link_url", event: consent.EventOutboundLink},
+	{key: "downloads", title: "Downloads", column: "File", dimension: "event:props:link_url", event: consent.EventFileDownload},
+	{key: "forms", title: "Forms sent", column: "Form", dimension: "event:props:form_id", event: consent.EventFormSubmit},
+	{key: "missing", title: "Missing pages", column: "Page", dimension: "event:page", event: consent.EventNotFound},
 	{key: "browsers", title: "Browsers", column: "Browser", dimension: "visit:browser", metrics: []string{"visitors"},
 		empty: "No visits in this period."},
 	{key: "systems", title: "Operating systems", column: "System", dimension: "visit:os", metrics: []string{"visitors"},
@@ -92,29 +101,72 @@ type Line struct {
 	Width  float64 // of the bar, 0 to 100
 }
 
-// ask fills a table.
-func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error) {
-	t := Table{Key: p.key, Title: p.title, Column: p.column, Empty: p.empty, optional: p.optional && v.Panel == ""}
+// table is the panel before it was asked.
+func (p panel) table(v View) Table {
+	return Table{Key: p.key, Title: p.title, Column: p.column, Empty: p.empty, optional: (p.optional || p.event != "") && v.Panel == ""}
+}
+
+// query is what the panel asks of a view.
+func (p panel) query(v View) query.Query {
 	q := v.query()
 	q.Dimensions = dimensionsOf(p.dimension)
 	q.Metrics = metricsOf(p.metrics...)
+	if p.event != "" {
+		q.Metrics = metricsOf("visitors", "events")
+	}
 	if q.Limit = rowsBeside; v.Panel != "" {
 		q.Limit = rowsAlone
 	}
-	if p.only[0] != "" {
-		only, err := query.Compare(p.key, p.only[0], p.only[1], p.only[2])
+	return q
+}
+
+// ask fills a table.
+func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error) {
+	t, q, condition := p.table(v), p.query(v), p.only
+	if p.event != "" {
+		condition = [3]string{"is", "event:name", p.event}
+	}
+	if condition[0] != "" {
+		only, err := query.Compare(p.key, condition[0], condition[1], condition[2])
 		if err != nil {
 			return t, err
 		}
 		q.Filter = query.All(q.Filter, only)
 	}
-	for _, m := range q.Metrics {
-		t.Heads = append(t.Heads, sentence(m.Name))
-	}
 	result, err := query.Run(ctx, db, q)
 	if err != nil {
 		t.Failed = true
 		return t, err
+	}
+	p.fill(&t, v, q, result)
+	return t, nil
+}
+
+// askTogether fills the tables of the panels whose rows are of an event that
+// the script measures, in one query.
+func askTogether(ctx context.Context, db query.Querier, v View, tables []Table) error {
+	var parts []query.Part
+	var asked []int
+	for i, p := range panels {
+		if p.event != "" {
+			tables[i] = p.table(v)
+			parts = append(parts, query.Part{Event: p.event, Dimension: dimensionsOf(p.dimension)[0]})
+			asked = append(asked, i)
+		}
+	}
+	results, err := query.RunParts(ctx, db, panels[asked[0]].query(v), parts)
+	for n, i := range asked {
+		if tables[i].Failed = err != nil; err == nil {
+			panels[i].fill(&tables[i], v, panels[i].query(v), results[n])
+		}
+	}
+	return err
+}
+
+// fill puts an answer into a table.
+func (p panel) fill(t *Table, v View, q query.Query, result query.Result) {
+	for _, m := range q.Metrics {
+		t.Heads = append(t.Heads, sentence(m.Name))
 	}
 	t.Total = thousands(float64(result.Total))
 	switch cut := len(result.Rows) < result.Total; {
@@ -128,7 +180,6 @@ func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error)
 	for _, row := range result.Rows {
 		t.Lines = append(t.Lines, p.line(v, q, row, result.Rows[0].Metrics[0]))
 	}
-	return t, nil
 }
 
 // Shown reports whether the page has a place for the table.

@@ -20,6 +20,7 @@ type Report struct {
 	Chart    Chart
 	Tables   []Table
 	Funnels  []Funnel
+	Fared    Fared
 	Consents Consents
 	Forwards Forwards
 	Accounts *Accounts // nil where nobody counts
@@ -66,8 +67,13 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 			r.Tables[i] = Table{optional: true}
 			continue
 		}
+		if one.event != "" {
+			continue
+		}
 		ask(one.key, func() (err error) { r.Tables[i], err = one.ask(ctx, h.db, v); return err })
 	}
+	ask("measured", func() error { return askTogether(ctx, h.db, v, r.Tables) })
+	ask("fared", func() (err error) { r.Fared, err = askFared(ctx, h.db, v); return err })
 	r.Funnels = make([]Funnel, len(v.Site.Funnels))
 	for i, f := range v.Site.Funnels {
 		ask("funnel", func() (err error) { r.Funnels[i], err = askFunnel(ctx, h.db, v, f); return err })

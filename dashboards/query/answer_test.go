@@ -120,7 +120,7 @@ func TestKnownAnswers(t *testing.T) {
 		{"visits by page are those in which it occurs", `"metrics": ["visits"], "dimensions": ["event:page"]`,
 			[]line{{"/", 6.}, {"/blog", 4.}, {"/pricing", 4.}}},
 		{"by event", `"metrics": ["visitors","events"], "dimensions": ["event:name"]`,
-			[]line{{"pageview", 7., 13.}, {"Signup", 2., 2.}, {"Ping", 1., 1.}, {"scroll", 1., 1.}}},
+			[]line{{"pageview", 7., 13.}, {"Signup", 2., 2.}, {"404", 1., 1.}, {"Ping", 1., 1.}}},
 		{"by property", `"metrics": ["visitors","events"], "dimensions": ["event:props:plan"], "filters": [["is","event:name",["Signup"]]]`,
 			[]line{{"(none)", 1., 1.}, {"pro", 1., 1.}}},
 		{"by page and source", `"metrics": ["pageviews"], "dimensions": ["event:page","visit:source"], "filters": [["is","event:page",["/blog"]]]`,

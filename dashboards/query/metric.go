@@ -76,7 +76,7 @@ var metrics = []Metric{
 	{
 		Name: "bounce_rate", Unit: Percent,
 		Formula: "visits with one pageview and no other interactive event ÷ visits, in per cent",
-		Source:  "Plausible Stats API v2: bounce_rate; measurements, scroll, 404 and error are not interactive",
+		Source:  "Plausible Stats API v2: bounce_rate; measurements, 404, search and error are not interactive",
 		visits:  "if(countIf(begun) = 0, 0, round(100 * countIf(begun AND views = 1 AND actions = 1) / countIf(begun)))",
 	},
 	{

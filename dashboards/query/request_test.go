@@ -103,3 +103,24 @@ func TestSQL(t *testing.T) {
 		t.Error("no value is bound")
 	}
 }
+
+// TestMeasurementsAreNoEvents checks that every query agrees with consent about
+// what is no event, and what is no interaction.
+func TestMeasurementsAreNoEvents(t *testing.T) {
+	t.Parallel()
+	quoted := func(names []string) string { return "('" + strings.Join(names, "', '") + "')" }
+	for _, file := range []string{"by_event", "credited", "first_event", "funnel", "sessions_with"} {
+		if want := "name NOT IN " + quoted(consent.Measurements()); !strings.Contains(statement(file), want) {
+			t.Errorf("%s.sql does not say %s", file, want)
+		}
+	}
+	visits := statement("visits", "pings", ", 'engagement'")
+	for _, want := range []string{
+		"countIf(name NOT IN " + quoted(append([]string{consent.EventEngagement}, consent.Bystanders()...)) + ") AS actions",
+		"name NOT IN ('scroll', 'web_vital', 'engagement')",
+	} {
+		if !strings.Contains(visits, want) {
+			t.Errorf("visits.sql does not say %s", want)
+		}
+	}
+}

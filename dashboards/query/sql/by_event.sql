@@ -10,6 +10,6 @@ WHERE site = {site:String}
     AND test = {test:Bool}
     AND ts >= {from:DateTime64(3, 'UTC')}
     AND ts < {to:DateTime64(3, 'UTC')}
-    AND name NOT IN ('engagement', 'web_vital')
+    AND name NOT IN ('engagement', 'scroll', 'web_vital')
     /*conditions*/
 /*grouping*/

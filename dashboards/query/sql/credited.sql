@@ -28,7 +28,7 @@ INNER JOIN (
             AND test = {test:Bool}
             AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 91 DAY
             AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-            AND name NOT IN ('engagement', 'web_vital')
+            AND name NOT IN ('engagement', 'scroll', 'web_vital')
         GROUP BY session_id
     )
     WINDOW reach AS (PARTITION BY who ORDER BY second RANGE BETWEEN 7776000 PRECEDING AND CURRENT ROW)

@@ -6,4 +6,4 @@ SELECT min(ts) AS first
 FROM events
 WHERE site = {site:String}
     AND test = {test:Bool}
-    AND name NOT IN ('engagement', 'web_vital')
+    AND name NOT IN ('engagement', 'scroll', 'web_vital')

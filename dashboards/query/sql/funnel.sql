@@ -16,7 +16,7 @@ FROM (
         AND test = {test:Bool}
         AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
         AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-        AND name NOT IN ('engagement', 'web_vital')
+        AND name NOT IN ('engagement', 'scroll', 'web_vital')
         AND session_id IN (
             SELECT session_id
             FROM (

@@ -8,5 +8,5 @@ WHERE site = {site:String}
     AND test = {test:Bool}
     AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
     AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-    AND name NOT IN ('engagement', 'web_vital')
+    AND name NOT IN ('engagement', 'scroll', 'web_vital')
     /*conditions*/

@@ -25,7 +25,7 @@ SELECT
     maxIf(ts, NOT ping) AS finish,
     start >= {from:DateTime64(3, 'UTC')} AND start < {to:DateTime64(3, 'UTC')} AS begun,
     countIf(name = 'pageview') AS views,
-    countIf(name NOT IN ('engagement', 'scroll', '404', 'error')) AS actions,
+    countIf(name NOT IN ('engagement', '404', 'search', 'error')) AS actions,
     sum(engagement_ms) AS engaged,
     countIf(NOT ping AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen,
     countIf(name = 'pageview' AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen_views
@@ -35,7 +35,7 @@ WHERE site = {site:String}
     AND test = {test:Bool}
     AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
     AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
-    AND name NOT IN ('web_vital'/*pings*/)
+    AND name NOT IN ('scroll', 'web_vital'/*pings*/)
     /*only*/
 GROUP BY session_id
 HAVING seen > 0
