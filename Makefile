@@ -19,6 +19,7 @@ CHDB    := @chdb/lib-$(OS)-$(ARCH)$(LIBC)
 MODULES := node_modules/.package-lock.json
 GEO     := node_modules/.sluice/GeoLite2-Country.mmdb
 LINT    := .build/golangci-lint
+NEXT    := server/e2e/testdata/next/node_modules/.package-lock.json
 
 # Tests run outside bin/, so they are told where the engine is; and a machine
 # that cannot run them fails instead of passing over them.
@@ -72,7 +73,7 @@ torture: deps ## kill and starve it for long (ROUNDS=200 OUTAGE=10m)
 schedules: ## random schedules of consent and failure against the forwarder (N=100000)
 	@TMPDIR="$$(test -w /dev/shm && echo /dev/shm || echo /tmp)" SLUICE_SCHEDULES=$(or $(N),100000) $(GO) test -count=1 -timeout 5h -run 'Schedules$$' ./collector/forward
 
-check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to date
+check: deps $(LINT) $(NEXT) ## format, vet, lint, types, byte budget, static/dist up to date
 	$(call say,gofmt)
 	@out="$$(find . -name '*.go' -not -path './node_modules/*' -exec gofmt -l {} +)"; test -z "$$out" || { echo "not formatted; run gofmt -w on:"; echo "$$out"; exit 1; }
 	$(call say,go vet)
@@ -83,8 +84,11 @@ check: deps $(LINT) ## format, vet, lint, types, byte budget, static/dist up to 
 	@node_modules/.bin/tsc --noEmit -p .
 	$(call say,static/dist is what the sources build and fits the byte budget)
 	@$(GO) run ./static/bundle -check -budget
+	$(call say,the types of static/npm are what its sources say)
+	@rm -rf .build/npm && node_modules/.bin/tsc -p static/npm --outDir .build/npm
+	@for f in .build/npm/*.d.ts; do diff "$$f" static/npm/dist/ || { echo "run make dist, and commit the result"; exit 1; }; done
 	$(call say,package-lock.json names no registry)
-	@! grep -n '"resolved"' package-lock.json || { echo "run npm install with this folder's .npmrc"; exit 1; }
+	@! grep -n '"resolved"' package-lock.json server/e2e/testdata/next/package-lock.json || { echo "run npm install with this folder's .npmrc"; exit 1; }
 
 bench: build ## every figure that is promised, as a ratio against a baseline of the same run
 	$(call say,the whole: events through the door beside bare Echo)
@@ -92,9 +96,10 @@ bench: build ## every figure that is promised, as a ratio against a baseline of 
 	$(call say,the parts)
 	@$(TESTENV) $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1s) -timeout 30m ./collector/... ./dashboards/... ./consent/... ./server
 
-dist: $(MODULES) ## static/dist from static/src
+dist: $(MODULES) $(NEXT) ## static/dist from static/src, and the npm package
 	$(call say,bundling static/dist)
 	@$(GO) run ./static/bundle
+	@node_modules/.bin/tsc -p static/npm
 
 deps: $(MODULES)
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 is needed: https://go.dev/dl"; exit 1; }
@@ -133,7 +138,7 @@ chromium:
 # The web servers that sluice snippet writes for. RUNLEVEL=1 keeps them from
 # being started as services of this machine.
 HOSTS := nginx caddy apache2 php
-hosts:
+hosts: $(NEXT)
 	@missing=; for p in $(HOSTS); do PATH="$$PATH:/usr/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -143,6 +148,12 @@ hosts:
 			echo "the tests of the snippets need$$missing: apt-get install nginx-light caddy apache2-bin php-cli (as root), or packages of your system"; exit 1; \
 		fi; \
 	fi
+
+# An application of Next.js, and the types of React.
+$(NEXT): server/e2e/testdata/next/package-lock.json
+	$(call say,npm ci (Next.js for the tests of the snippets: about 340 MB))
+	@cd server/e2e/testdata/next && npm ci --no-progress
+	@touch $@
 
 tools: $(LINT)
 $(LINT): tools.mod tools.sum

@@ -23,7 +23,7 @@ func runSnippet(_ context.Context, t terminal, args []string) error {
 		site = fs.String("site", "", "the site's `domain`; needed where the configuration has several")
 		upstream = fs.String("upstream", "", "where the web server reaches Sluice, as a `URL`; default: server.listen")
 		strip = fs.Bool("strip", false, "take the prefix off before Sluice sees it")
-		only = fs.String("only", "", "print one `part` and no heading, for a file: config, proxy, tag or noscript")
+		only = fs.String("only", "", "print one `part` and no heading, for a file: config, proxy, address, tag or noscript")
 	})
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/html"
@@ -27,8 +28,18 @@ func (el element) has(name string) bool {
 }
 
 // optOuts are the attributes by which script-delaying optimisers leave a
-// script alone: Rocket Loader, WP Rocket, LiteSpeed and its like.
-var optOuts = []string{"data-cfasync", "nowprocket", "data-no-optimize", "data-no-defer"}
+// script alone: Rocket Loader, LiteSpeed and its like; WP Rocket's belongs to
+// WordPress alone.
+var optOuts = []string{"data-cfasync", "data-no-optimize", "data-no-defer"}
+
+const optOutOfWPRocket = "nowprocket"
+
+// byWordPress reports whether WordPress made the page.
+func byWordPress(elements []element) bool {
+	return slices.ContainsFunc(elements, func(el element) bool {
+		return strings.Contains(el.attr("src")+el.attr("href"), "/wp-content/") || strings.Contains(el.attr("src")+el.attr("href"), "/wp-includes/")
+	})
+}
 
 // examinePage reads the page: its tag, its policy, and what it loads unasked.
 // It sets where the doors are.
@@ -113,7 +124,11 @@ func (e *examination) examineTag(elements []element) *element {
 	e.site = tag.attr("data-site")
 	mend := e.installation().Tag()
 	var missing []string
-	for _, name := range optOuts {
+	wanted := optOuts
+	if byWordPress(elements) {
+		wanted = append(slices.Clone(optOuts), optOutOfWPRocket)
+	}
+	for _, name := range wanted {
 		if !tag.has(name) {
 			missing = append(missing, name)
 		}

@@ -24,7 +24,7 @@ import (
 var files embed.FS
 
 // The parts that a target may have, in the order in which they are pasted.
-var order = []string{"config", "proxy", "tag", "noscript"}
+var order = []string{"config", "proxy", "address", "tag", "noscript"}
 
 // Installation is what the templates speak of.
 type Installation struct {
@@ -40,7 +40,7 @@ type Installation struct {
 
 // Part is one thing to paste.
 type Part struct {
-	Name     string // config, proxy, tag or noscript
+	Name     string // config, proxy, address, tag or noscript
 	Where    string // it belongs
 	Language string // as a fenced block of Markdown names it
 	Text     string // ends with a line break

@@ -93,6 +93,32 @@ func build() (map[string][]byte, error) {
 	return files, nil
 }
 
+// The package for React, published to npm: one module, and React left to the
+// application. Its types are emitted by tsc.
+const (
+	packageSource = "static/npm/src/index.ts"
+	packageFile   = "static/npm/dist/index.js"
+)
+
+// buildPackage returns the module. Its first line keeps it out of what React
+// runs on the server alone.
+func buildPackage() ([]byte, error) {
+	result := api.Build(api.BuildOptions{
+		EntryPoints: []string{packageSource},
+		Bundle:      true,
+		External:    []string{"react"},
+		Format:      api.FormatESModule,
+		Target:      api.ES2020,
+		Charset:     api.CharsetUTF8,
+		TsconfigRaw: "{}",
+		Banner:      map[string]string{"js": `'use client';`},
+	})
+	if err := problems(result.Errors, result.Warnings); err != nil {
+		return nil, fmt.Errorf("building %s: %w", packageFile, err)
+	}
+	return result.OutputFiles[0].Contents, nil
+}
+
 // styleAsText gives a bundle its style as minified text, for a constructed
 // style sheet: a strict style-src allows no other that a script brings along.
 var styleAsText = api.Plugin{
@@ -153,6 +179,14 @@ func writeDist(stdout io.Writer) error {
 		}
 		fmt.Fprintf(stdout, "%s/%s: %d bytes\n", dist, name, len(content))
 	}
+	module, err := buildPackage()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s: %d bytes\n", packageFile, len(module))
+	if err := os.WriteFile(packageFile, module, 0o644); err != nil {
+		return fmt.Errorf("writing the package: %w", err)
+	}
 	return nil
 }
 
@@ -181,6 +215,13 @@ func checkDist() error {
 	}
 	for name := range files {
 		wrong = append(wrong, name)
+	}
+	module, err := buildPackage()
+	if err != nil {
+		return err
+	}
+	if have, err := os.ReadFile(packageFile); err != nil || !bytes.Equal(have, module) {
+		wrong = append(wrong, packageFile)
 	}
 	if len(wrong) > 0 {
 		slices.Sort(wrong)
