@@ -42,6 +42,7 @@ func (m *machine) routes() (http.Handler, error) {
 		for _, name := range static.Chunks() {
 			both(g, "/"+name, getChunk)
 		}
+		both(g, "/c.js", func(c echo.Context) error { serveScript(c, static.Button()); return nil })
 		both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
 		both(g, "/"+static.ExtrasName(), m.getExtras)
 		both(g, "/b", m.consents.GetBanner)

@@ -28,17 +28,19 @@ func TestBrowserStrictPolicy(t *testing.T) {
 	d.wait("/csp", 1) // a violation would have been reported
 }
 
+// styleOf is everything that makes up the look of an element.
+const styleOf = `((element) => {
+	const { width, height } = element.getBoundingClientRect();
+	const style = getComputedStyle(element);
+	const round = (value) => String(value).replace(/[\d.]+px/g, (px) => Math.round(parseFloat(px) * 10) / 10 + 'px'); // tracks differ by 1/64 px
+	return { px: Math.round(height), across: Math.round(width),
+		...Object.fromEntries([...style].map((name) => [name, round(style[name])])) };
+})`
+
 // TestBrowserEquals is the promise that accept and reject are equals, on a calm
 // page and on one whose style reaches for everything.
 func TestBrowserEquals(t *testing.T) {
 	t.Parallel()
-	const style = `(label, within) => {
-		const { width, height } = button(label, within).getBoundingClientRect();
-		const style = getComputedStyle(button(label, within));
-		const round = (value) => String(value).replace(/[\d.]+px/g, (px) => Math.round(parseFloat(px) * 10) / 10 + 'px'); // tracks differ by 1/64 px
-		return { px: Math.round(height), across: Math.round(width),
-			...Object.fromEntries([...style].map((name) => [name, round(style[name])])) };
-	}`
 	looks := map[string]map[string]any{}
 	for _, path := range []string{"/plain.html", "/hostile.html"} {
 		d := newDoor(t)
@@ -51,8 +53,8 @@ func TestBrowserEquals(t *testing.T) {
 				b.Until(`$('dialog')?.open`)
 				b.Run(`Promise.all($('dialog').getAnimations().map((a) => a.finished))`)
 			}
-			accept := eval[map[string]any](b, `(`+style+`)('Accept all', '`+within+`')`)
-			reject := eval[map[string]any](b, `(`+style+`)('Reject all', '`+within+`')`)
+			accept := eval[map[string]any](b, `(`+styleOf+`)(button('Accept all', '`+within+`'))`)
+			reject := eval[map[string]any](b, `(`+styleOf+`)(button('Reject all', '`+within+`'))`)
 			if diff := cmp.Diff(accept, reject, ignorePlace); diff != "" {
 				t.Errorf("%s, %s: accept and reject look different (-accept +reject):\n%s", path, within, diff)
 			}

@@ -81,6 +81,7 @@ func newDoor(t *testing.T, measure ...static.Measure) *door {
 		mux.Handle("GET /_s/"+name, chunk)
 	}
 	mux.Handle("GET /_s/g.js", static.Defaults())
+	mux.Handle("GET /_s/c.js", static.Button())
 	mux.HandleFunc("GET /_s/m", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, "testdata/facts.json") })
 	mux.Handle("GET /_s/"+static.ExtrasName(), extras)
 	mux.HandleFunc("GET /_s/b", d.serveBanner)

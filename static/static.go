@@ -33,7 +33,11 @@ const (
 	preferencesName = "p.js"
 	defaultsName    = "g.js"
 	extrasName      = "extras.js"
+	buttonName      = "c.js"
 )
+
+// withDoors are served by doors of their own; the rest by hashed names.
+var withDoors = []string{scriptName, bannerName, preferencesName, defaultsName, extrasName, buttonName}
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
 // ETag carry: 32 bits tell the releases of one file apart, and more would cost
@@ -49,6 +53,11 @@ var Script = sync.OnceValue(func() Asset {
 // nothing is granted.
 var Defaults = sync.OnceValue(func() Asset {
 	return newAsset(defaultsName, read(defaultsName), "no-cache")
+})
+
+// Button returns c.js, a button that opens the choice again.
+var Button = sync.OnceValue(func() Asset {
+	return newAsset(buttonName, read(buttonName), "no-cache")
 })
 
 // File returns the content of a hashed name such as "dashboard.01234567.js",
@@ -101,8 +110,8 @@ var files = sync.OnceValue(func() map[string]func() Asset {
 	m := map[string]func() Asset{}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == scriptName || name == bannerName || name == preferencesName || name == defaultsName || name == extrasName {
-			continue // these have doors of their own
+		if slices.Contains(withDoors, name) {
+			continue
 		}
 		m[Path(name)] = sync.OnceValue(func() Asset {
 			return newAsset(Path(name), read(name), "public, max-age=31536000, immutable")

@@ -59,7 +59,7 @@ func (s *Site) validateBanner(k *checker, path string) {
 // themeDefaults are the properties of a theme and the colours of first.css;
 // the others have no colour to check.
 var themeDefaults = map[string]string{
-	"surface": "#fff", "ink": "#14191f", "muted": "#55606c", "line": "#dfe4e8", "accent": "#0b5563", "on-accent": "#fff",
+	"surface": "#fff", "ink": "#14191f", "muted": "#4a5560", "line": "#dfe4e8", "accent": "#0b5563", "on-accent": "#fff",
 	"surface-dark": "#171c21", "ink-dark": "#eef2f4", "muted-dark": "#a4b0ba", "line-dark": "#323b43",
 	"accent-dark": "#83d3dd", "on-accent-dark": "#06262c",
 	"radius": "", "font": "", "scheme": "",

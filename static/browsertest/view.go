@@ -53,7 +53,7 @@ func (b *Tab) Press(keys ...string) {
 // Back presses Tab with Shift.
 func (b *Tab) Back() {
 	b.t.Helper()
-	b.Do(chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(2)))
+	b.Do(chromedp.KeyEvent(kb.Tab, chromedp.KeyModifiers(8)))
 }
 
 // Screenshot returns what is to be seen, as PNG.
@@ -71,5 +71,5 @@ func (b *Tab) Screenshot() []byte {
 // Rested waits until no animation of the banner runs.
 func (b *Tab) Rested() {
 	b.t.Helper()
-	b.Run(`Promise.all([...$$('section'), ...$$('dialog')].flatMap((e) => e.getAnimations()).map((a) => a.finished))`)
+	b.Run(`Promise.all($$('section, dialog, output').flatMap((e) => e.getAnimations()).map((a) => a.finished))`)
 }

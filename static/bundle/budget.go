@@ -20,6 +20,8 @@ const (
 	firstVisit = 6000
 	// preferences is what opening them adds, with their data and style.
 	preferences = 4000
+	// reopen is c.js, the button that opens the choice again.
+	reopen = 1800
 	// beforeGoogle is what g.js may weigh, as it is: it blocks the page.
 	beforeGoogle = 300
 	// extras is what a page loads when it is idle and statistics are granted, to
@@ -69,6 +71,7 @@ func printBudget(stdout io.Writer) error {
 	within("every page", len(script.Brotli), everyPage)
 	within("first visit", len(script.Brotli)+len(banner.First().Brotli), firstVisit)
 	within("preferences", len(banner.Preferences().Brotli), preferences)
+	within("c.js", len(static.Button().Brotli), reopen)
 	within("g.js, raw", len(static.Defaults().Body), beforeGoogle)
 	measuring, err := static.ComposeExtras(everything)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +47,7 @@ var bundles = []bundle{
 	{entry: "defaults.ts", name: "g.js"},
 	{entry: "sluice.ts", name: "s.js"},
 	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "button/button.ts", name: "c.js", plugins: []api.Plugin{styleAsText, oneText}},
 	{entry: "preferences/preferences.ts", name: "p.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "dashboard/dashboard.ts", name: "dashboard.js", licences: true},
 }
@@ -137,6 +139,27 @@ var styleAsText = api.Plugin{
 			})
 			text := strings.TrimSpace(string(result.Code))
 			return api.OnLoadResult{Contents: &text, Loader: api.LoaderText, Errors: result.Errors, Warnings: result.Warnings}, nil
+		})
+	},
+}
+
+// oneText resolves "texts:NAME" to an object with that text in every language.
+var oneText = api.Plugin{
+	Name: "one-text",
+	Setup: func(b api.PluginBuild) {
+		const scheme = "texts:"
+		b.OnResolve(api.OnResolveOptions{Filter: "^" + scheme}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
+			return api.OnResolveResult{Path: strings.TrimPrefix(args.Path, scheme), Namespace: scheme}, nil
+		})
+		b.OnLoad(api.OnLoadOptions{Filter: ".*", Namespace: scheme}, func(args api.OnLoadArgs) (api.OnLoadResult, error) {
+			texts := map[string]string{}
+			for _, lang := range static.Languages() {
+				all, _ := static.Texts(lang)
+				texts[lang] = all[args.Path]
+			}
+			content, err := json.Marshal(texts)
+			text := string(content)
+			return api.OnLoadResult{Contents: &text, Loader: api.LoaderJSON}, err
 		})
 	},
 }

@@ -3,3 +3,9 @@ declare module '*.css' {
   const css: string;
   export default css;
 }
+
+/** One text in every language, by language (static/bundle/build.go, texts). */
+declare module 'texts:choices.title' {
+  const texts: Record<string, string>;
+  export default texts;
+}
