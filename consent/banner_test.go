@@ -66,6 +66,44 @@ func TestBannerData(t *testing.T) {
 	}
 }
 
+// A site's own words replace Sluice's in one language alone, however its tag is
+// written; what has none of its own stays.
+func TestOwnWords(t *testing.T) {
+	t.Parallel()
+	site := shop()
+	site.Texts = map[string]map[string]string{
+		"pt-br": {"title": "Olá", "service.hotjar.description": "Vê o que você faz."},
+		"pt":    {"title": "Bom dia"},
+	}
+	texts := map[string]string{"title": "A", "intro": "B"}
+	for lang, want := range map[string]string{"pt-BR": "Olá", "pt": "Bom dia", "de": "A"} {
+		words := site.words(lang, texts)
+		if words["title"] != want || words["intro"] != "B" {
+			t.Errorf("%s: %v", lang, words)
+		}
+	}
+	hotjar := Service{Name: "hotjar", Kind: "recording", Texts: map[string]string{"de": "Zeichnet auf.", "en": "Records."}}
+	recording := map[string]string{"does.recording": "Enregistre."}
+	for _, tc := range []struct {
+		name, lang string
+		words      map[string]string
+		want       string
+	}{
+		{"the site's words", "pt-BR", site.words("pt-BR", nil), "Vê o que você faz."},
+		{"the service's", "de", recording, "Zeichnet auf."},
+		{"the service's, of a region", "de-AT", recording, "Zeichnet auf."},
+		{"those of its kind", "fr", recording, "Enregistre."},
+		{"English, where there is nothing else", "fr", nil, "Records."},
+	} {
+		if got := hotjar.describe(tc.lang, tc.words); got != tc.want {
+			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
+		}
+	}
+	if texts["title"] != "A" {
+		t.Error("the language's own texts were changed")
+	}
+}
+
 // What changes what the visitor sees changes the hash that the receipt keeps.
 func TestBannerDataShown(t *testing.T) {
 	t.Parallel()

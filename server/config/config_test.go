@@ -235,10 +235,10 @@ func TestProblems(t *testing.T) {
 		{"webhook without anything", site + "    services: [{preset: webhook}]\n", []string{
 			`services[0].name: is missing`, `services[0].url: is missing`, `services[0].secret: is missing`,
 		}},
-		{"webhook in the clear, with a weak secret", site + "    services: [{preset: webhook, name: w, purpose: analytics, provider: P, url: \"http://hooks.example/?k=1\", secret: hunter2}]\n", []string{
+		{"webhook in the clear, with a weak secret", site + "    services: [{preset: webhook, name: w, purpose: analytics, provider: P, country: DE, url: \"http://hooks.example/?k=1\", secret: hunter2}]\n", []string{
 			`services[0].url: has to be https`, `services[0].secret: it is whsec_`,
 		}},
-		{"matomo without a token", site + "    services: [{preset: matomo, name: m, purpose: analytics, provider: P, url: \"https://m.example/?x=1\", site_id: one}]\n", []string{
+		{"matomo without a token", site + "    services: [{preset: matomo, name: m, purpose: analytics, provider: P, country: DE, url: \"https://m.example/?x=1\", site_id: one}]\n", []string{
 			`services[0].token: is missing`, `services[0].url: is a web address with a query`, `services[0].site_id: "one" is not the number`,
 		}},
 		{"keys of another preset", site + "    services: [{preset: hotjar, id: \"1\", secret: x, token: y, region: true, url: \"https://x.example\"}]\n", []string{

@@ -108,15 +108,15 @@ func (v *Service) slug() string {
 	return ""
 }
 
-// consent returns the preset with every field replaced that the file names.
-// A service without a preset is a recipient of its own unless its provider is
-// the controller.
+// consent returns the preset with every field replaced that the file names. A
+// provider that the file names is a recipient of its own unless it is the
+// controller: a tool that the site runs itself is none.
 func (v *Service) consent(controller string) consent.Service {
-	out, ok := preset(v.Preset)
-	if !ok {
+	out, _ := preset(v.Preset)
+	if v.Provider != "" {
 		out.External = v.Provider != controller
 	}
-	if out.Provider == "" { // the site's own statistics
+	if out.Provider == "" { // the site's own statistics, its own Matomo
 		out.Provider = controller
 	}
 	replace(&out.Name, v.Name)

@@ -10,15 +10,16 @@ import (
 // the site's purposes. Each rule names the way out.
 func (v *Service) validateLaw(k *checker, path, controller string, purposes []string) {
 	_, known := preset(v.Preset)
+	own := v.Preset == "" || v.Preset == Webhook // names all its fields
 	out := v.consent(controller)
-	if v.Preset != "" && !known || !slices.Contains(purposes, string(out.Purpose)) {
+	if !own && !known || !slices.Contains(purposes, string(out.Purpose)) {
 		return // said already
 	}
 	v.validateAdvertising(k, path, &out)
 	if out.Purpose == consent.Essential {
 		v.validateEssential(k, path, &out)
 	}
-	if out.External && out.Country == "" && v.Preset == "" {
+	if out.External && out.Country == "" {
 		k.say(path+".country", "is missing; visitors read where their data goes, and outside the EEA it takes a basis (transfer); write the provider's country: US")
 	}
 	if problem := out.TransferProblem(); problem != "" {

@@ -9,6 +9,9 @@ import (
 	"sluice/consent"
 )
 
+// webhookKey is a secret of the shape that webhooks want.
+const webhookKey = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+
 // TestLaw: what check refuses of a service, at which place and with which
 // remedy. Every file has one service, on line 4.
 func TestLaw(t *testing.T) {
@@ -40,6 +43,12 @@ func TestLaw(t *testing.T) {
 		{"turnstile on a form", "preset: turnstile, pages: [/contact]", "", ""},
 		{"turnstile after asking", "preset: turnstile, purpose: media", "", ""},
 
+		{"a webhook that leaves the EEA", "preset: webhook, name: w, purpose: analytics, provider: X, country: US, url: \"https://x.example\", secret: " + webhookKey, "transfer", "is missing: US"},
+		{"a webhook to nobody knows where", "preset: webhook, name: w, purpose: analytics, provider: X, url: \"https://x.example\", secret: " + webhookKey, "country", "is missing"},
+		{"a webhook to the site itself", "preset: webhook, name: w, purpose: analytics, provider: Example GmbH, url: \"https://x.example\", secret: " + webhookKey, "", ""},
+		{"somebody else's Matomo, nobody knows where", "preset: matomo, provider: X", "country", "is missing"},
+		{"the site's own Matomo", "preset: matomo", "", ""},
+		{"the site's own Plausible, wherever it is", "preset: plausible, provider: Example GmbH, country: US", "", ""},
 		{"nobody knows where", own("purpose: media"), "country", "is missing; visitors read where their data goes"},
 		{"the controller's own", "name: x, provider: Example GmbH, purpose: media", "", ""},
 		{"outside the EEA without a basis", own("purpose: media, country: US"), "transfer", "is missing: US is outside the EEA; write dpf where dataprivacyframework.gov lists the company, or scc where"},

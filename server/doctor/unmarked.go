@@ -40,7 +40,7 @@ func (e *examination) examineUnmarked(elements []element) {
 		e.ok("unmarked", "no known service is loaded before a yes")
 	}
 	if len(others) > 0 {
-		e.note("unmarked", "a service of your own: services: [{name: …, purpose: …, provider: …, hosts: […]}]   (sluice.yaml), and data-service on the tag",
+		e.note("unmarked", "a service of your own: services: [{name: …, purpose: …, provider: …, country: …, hosts: […]}]   (sluice.yaml), and data-service on the tag",
 			"the page loads from hosts that no service names: %s", strings.Join(others[:min(len(others), maxListed)], ", "))
 	}
 }
