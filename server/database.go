@@ -13,18 +13,31 @@ import (
 
 // storeOptions are what the store needs of the configuration.
 func storeOptions(c *config.Config, log *slog.Logger) store.Options {
-	keep := store.Retention{
-		Events: store.Period(c.Retention.Events), Receipts: store.Period(c.Retention.Receipts),
-		Forwards: store.Period(c.Retention.Forwards), Counters: store.Period(c.Retention.Counters),
+	keep := make(map[string]store.Retention, len(c.Sites))
+	for i := range c.Sites {
+		r := c.RetentionOf(c.Sites[i].Domain)
+		keep[c.Sites[i].Domain] = retention(r)
 	}
+	others := retention(c.Retention) // sites that are configured no more
 	return store.Options{
 		URL: c.ClickHouse.URL.Reveal(), Cluster: c.ClickHouse.Cluster, DataDir: c.DataDir,
 		MaxMemory: int64(c.ClickHouse.MaxMemory),
-		Retention: func(string) store.Retention { return keep },
+		Retention: func(site string) store.Retention {
+			if r, ok := keep[site]; ok {
+				return r
+			}
+			return others
+		},
 		BeforeMigration: func(ctx context.Context, s *store.Store, migration string) error {
 			return backUpBefore(ctx, c, s, migration, log)
 		},
 		Logger: log.With("room", "store"),
+	}
+}
+
+func retention(r config.Retention) store.Retention {
+	return store.Retention{
+		Events: store.Period(r.Events), Receipts: store.Period(r.Receipts), Forwards: store.Period(r.Forwards), Counters: store.Period(r.Counters),
 	}
 }
 

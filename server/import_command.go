@@ -163,7 +163,7 @@ func (j *importJob) explain(in *importer.Import, added, old int) {
 		fmt.Fprintln(j.t.out, "  note:", note)
 	}
 	if old > 0 {
-		fmt.Fprintf(j.t.out, "  left out: %d rows of sums that are older than retention.counters (%s)\n", old, j.config.Retention.Counters)
+		fmt.Fprintf(j.t.out, "  left out: %d rows of sums that are older than retention.counters (%s)\n", old, j.config.RetentionOf(j.site.Domain).Counters)
 	}
 }
 

@@ -128,6 +128,7 @@ type Site struct {
 	Services     []Service  `yaml:"services"`
 	Banner       Banner     `yaml:"banner"`
 	Signals      Signals    `yaml:"signals"`
+	Retention    Retention  `yaml:"retention"` // a period that is left out is the one of all sites
 	Goals        []Goal     `yaml:"goals"`
 	Funnels      []Funnel   `yaml:"funnels"`
 	KeepQuery    []string   `yaml:"keep_query"` // query parameters that are part of a page's path; no other is stored

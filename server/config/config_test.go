@@ -176,6 +176,25 @@ func TestNoticesSayWhatComesLater(t *testing.T) {
 	}
 }
 
+// TestRetentionOf takes a site's own periods before those of all sites.
+func TestRetentionOf(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte(`retention: {events: 20 months}
+sites: [{domain: a.example, retention: {events: 10 days, forwards: 1 months}}, {domain: b.example}]`), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for domain, want := range map[string]Retention{
+		"a.example": {Events: Period{Days: 10}, Receipts: Period{Months: 36}, Forwards: Period{Months: 1}, Counters: Period{Months: 36}},
+		"b.example": {Events: Period{Months: 20}, Receipts: Period{Months: 36}, Forwards: Period{Months: 13}, Counters: Period{Months: 36}},
+		"c.example": {Events: Period{Months: 20}, Receipts: Period{Months: 36}, Forwards: Period{Months: 13}, Counters: Period{Months: 36}},
+	} {
+		if got := c.RetentionOf(domain); got != want {
+			t.Errorf("%s: got %+v, want %+v", domain, got, want)
+		}
+	}
+}
+
 func TestNoticeOfReceiptsThatGoFirst(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]int{
@@ -225,6 +244,7 @@ func TestProblems(t *testing.T) {
 		{"unset variable", "data_dir: ${SLUICE_TEST_UNSET}\n" + site, []string{`1:11: data_dir: the environment variable SLUICE_TEST_UNSET is not set`}},
 		{"missing secret file", "keys: {phone_file: /nonexistent/key}\n" + site, []string{`1:20: keys.phone_file: cannot be read`}},
 		{"file of something that is no secret", "data_dir_file: x\n" + site, []string{`1:1: data_dir_file: unknown key`}},
+		{"a site's retention", site + "    retention: {events: 0 days, counters: 37 months}\n", []string{`retention.events: keeps nothing`, `retention.counters: 37 months is above the ceiling`}},
 		{"retention above the ceiling", "retention: {events: 4 years}\n" + site, []string{`1:13: retention.events: 48 months is above the ceiling of 36 months`}},
 		{"viewer of nothing", site + "users: [{email: a@b, password_hash: x, role: viewer}]\n", []string{
 			`3:9: users[0].sites: a viewer without sites`, `3:22: users[0].password_hash: is not an argon2id hash`,

@@ -1,5 +1,7 @@
 package config
 
+import "fmt"
+
 // Notices lists what the file asks for that this version does not do yet, and
 // what it may ask for but hardly means: nothing that is configured is passed
 // over in silence. Keys of features to come are checked all the same, so that
@@ -18,9 +20,12 @@ func (c *Config) Notices() []Problem {
 	later(c.Hooks.Meta != Meta{}, "hooks.meta", "inbound STOP messages")
 	later(c.Hooks.GreenAPI.Token != "", "hooks.green-api", "inbound STOP messages")
 	later(c.Mail.Host != "", "mail", "reports and invitations by e-mail")
-	if c.Retention.Events.longerThan(c.Retention.Receipts) {
-		k.say("retention.receipts", "%s is shorter than retention.events, %s: once a receipt has gone nothing tells whose events it covered, and a withdrawal or an erasure cannot find them; keep receipts for at least as long",
-			c.Retention.Receipts, c.Retention.Events)
+	c.Retention.notice(k, "retention")
+	for i := range c.Sites {
+		if s := &c.Sites[i]; s.Retention != (Retention{}) {
+			r := c.RetentionOf(s.Domain)
+			r.notice(k, fmt.Sprintf("sites[%d].retention", i))
+		}
 	}
 	return sorted(k.problems)
 }

@@ -11,9 +11,6 @@ import (
 	"filippo.io/age"
 )
 
-// maxRetention is the ceiling of every table: after 36 months nothing is left.
-var maxRetention = Period{Months: 36}
-
 // validate returns every problem of a decoded file.
 func (c *Config) validate() []Problem {
 	k := &checker{places: c.places}
@@ -109,17 +106,7 @@ func (c *Config) validateStorage(k *checker) {
 			k.say(key, "cannot be read: %v", err)
 		}
 	}
-	for name, p := range map[string]Period{
-		"events": c.Retention.Events, "receipts": c.Retention.Receipts,
-		"forwards": c.Retention.Forwards, "counters": c.Retention.Counters,
-	} {
-		switch {
-		case p == Period{}:
-			k.say("retention."+name, "keeps nothing; write at least 1 days")
-		case p.longerThan(maxRetention):
-			k.say("retention."+name, "%s is above the ceiling of 36 months", p)
-		}
-	}
+	c.Retention.validate(k, "retention")
 }
 
 func (c *Config) validateBackup(k *checker) {

@@ -50,6 +50,7 @@ func (s *Site) validate(k *checker, path string) {
 	k.oneOf(path+".signals.gpc", s.Signals.GPC, "honour", "ignore")
 	k.oneOf(path+".signals.dnt", s.Signals.DNT, "honour", "ignore")
 	s.validateGoals(k, path)
+	s.Retention.validate(k, path+".retention")
 	s.validateStored(k, path)
 	if s.Accept.Gtag && !slices.ContainsFunc(s.Services, func(v Service) bool { return v.Preset == GoogleAnalytics }) {
 		k.say(path+".accept.gtag", "needs a service with preset: %s, whose property gtag names and under whose grant its hits are taken", GoogleAnalytics)
