@@ -47,6 +47,9 @@ type session struct {
 	start int64 // Unix s
 	last  time.Time
 	came  Acquisition
+	// before is the visitor's visit before this one, for events of it that come
+	// late; it has none itself.
+	before *session
 }
 
 // sessionKey finds a session: by its own name where the client sent one, else
@@ -87,21 +90,30 @@ func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisit
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.find(key)
-	if known != nil && (!key.byVisitor || known.covers(at)) {
-		if at.After(known.last) {
-			known.last = at
+	for v := known; v != nil; v = v.before {
+		if key.byVisitor && !v.covers(at) {
+			continue
 		}
-		if known.came == (Acquisition{}) { // restored without it
-			known.came = came.clone()
+		if at.After(v.last) {
+			v.last = at
 		}
-		return opening{key: key, id: known.id, start: known.start, came: known.came}
+		if v.came == (Acquisition{}) { // restored without it
+			v.came = came.clone()
+		}
+		return opening{key: key, id: v.id, start: v.start, came: v.came}
 	}
 	// The key outlives the request: it must not hold on to a whole header.
 	key.name, came = strings.Clone(key.name), came.clone()
 	v := newSession(key, at, came)
 	// An event that comes hours late does not end the visit that goes on.
-	if known == nil || at.After(known.last) {
+	switch {
+	case known == nil:
 		s.put(key, v)
+	case at.After(known.last):
+		known.before, v.before = nil, known
+		s.put(key, v)
+	default:
+		known.before = v
 	}
 	return opening{key: key, id: v.id, start: v.start, first: true, came: came}
 }

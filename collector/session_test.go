@@ -3,6 +3,8 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,6 +31,8 @@ func TestSessionWindow(t *testing.T) {
 		{"two visitors", []hit{{0, "a", "", true, 0}, {0, "b", "", true, 1}, {0, "a", "", false, 0}}},
 		{"the client's own", []hit{{0, "a", "1795435200.x", true, 0}, {2 * time.Hour, "a", "1795435200.x", true, 0}, {time.Minute, "a", "1795435200.x", false, 0}}},
 		{"an event hours late", []hit{{0, "a", "", true, 0}, {-2 * time.Hour, "a", "", true, 1}, {2*time.Hour + time.Minute, "a", "", false, 0}}},
+		{"late for the visit before", []hit{{0, "a", "", true, 0}, {40 * time.Minute, "a", "", true, 1}, {-35 * time.Minute, "a", "", false, 0}, {36 * time.Minute, "a", "", false, 1}}},
+		{"two late ones of a visit that nobody saw", []hit{{0, "a", "", true, 0}, {-2 * time.Hour, "a", "", true, 1}, {5 * time.Minute, "a", "", false, 1}, {116 * time.Minute, "a", "", false, 0}}},
 		{"a day with a hit every 20 minutes", func() (hits []hit) {
 			for i := range 72 {
 				hits = append(hits, hit{20 * time.Minute, "a", "", i == 0, 0})
@@ -159,5 +163,96 @@ func TestFailedAppendLeavesNoTrace(t *testing.T) {
 	}
 	if !h.only().SessionFirst {
 		t.Error("the second try is not the first of its session")
+	}
+}
+
+// TestSessionsOutOfOrder draws visits of several visitors, each from several
+// tabs, whose events arrive late and out of order, with restarts in the middle
+// that know no more than what is stored: events are in one session if they are
+// of one visit.
+func TestSessionsOutOfOrder(t *testing.T) {
+	t.Parallel()
+	const (
+		late     = 5 * time.Minute  // that an event may be on its way
+		pause    = 20 * time.Minute // within a visit, at most
+		apart    = IdleTimeout + 2*late + time.Minute
+		visitors = 5
+	)
+	type event struct {
+		visitor     string
+		visit       int
+		at, arrives time.Time
+	}
+	for seed := range uint64(50) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		var events []event
+		for i := range visitors {
+			at := noon.Add(time.Duration(r.IntN(60)) * time.Minute)
+			for visit := range 4 {
+				for range 1 + r.IntN(12) {
+					events = append(events, event{fmt.Sprint("v", i), visit, at, at.Add(time.Duration(r.Int64N(int64(late))))})
+					at = at.Add(time.Duration(r.Int64N(int64(pause))))
+				}
+				at = at.Add(apart + time.Duration(r.Int64N(int64(time.Hour))))
+			}
+		}
+		slices.SortStableFunc(events, func(a, b event) int { return a.arrives.Compare(b.arrives) })
+		s := newSessions()
+		s.sweep(noon)
+		of := map[string]string{} // session → visit
+		in := map[string]string{} // visit → session
+		stored := map[string]SessionState{}
+		for i, e := range events {
+			if r.IntN(15) == 0 { // a restart
+				s = newSessions()
+				for _, state := range stored {
+					if e.arrives.Sub(state.Last) < IdleTimeout {
+						s.restore(state)
+					}
+				}
+			}
+			s.sweep(e.arrives)
+			o := s.join("example.com", e.visitor, "", e.at, Acquisition{})
+			visit := fmt.Sprint(e.visitor, " ", e.visit)
+			if known, ok := of[o.id]; ok && known != visit {
+				t.Fatalf("seed %d, event %d: session %s has events of visits %s and %s", seed, i, o.id, known, visit)
+			}
+			if known, ok := in[visit]; ok && known != o.id {
+				t.Fatalf("seed %d, event %d: visit %s is in sessions %s and %s", seed, i, visit, known, o.id)
+			}
+			of[o.id], in[visit] = visit, o.id
+			state := stored[e.visitor]
+			if state.Session != o.id {
+				state = SessionState{Site: "example.com", Visitor: e.visitor, Session: o.id, Start: time.Unix(o.start, 0)}
+			}
+			if e.at.After(state.Last) {
+				state.Last = e.at
+			}
+			stored[e.visitor] = state
+		}
+	}
+}
+
+// TestSkewedClocks sends from two tabs of which one's clock is a week ahead and
+// the other's three hours behind: their events are of one visit, at the time at
+// which they happened.
+func TestSkewedClocks(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	granted := h.grant()
+	granted.Issued -= 60 // nothing counts as from before
+	token := h.sign(granted)
+	for i, skew := range []time.Duration{7 * 24 * time.Hour, -3 * time.Hour, 7 * 24 * time.Hour} {
+		sent := noon.Add(skew)
+		body := fmt.Sprintf(`{"site":"example.com","token":%q,"sent":%d,"events":[{"name":"x","url":"https://example.com/","visitor":"ada","ts":%d}]}`,
+			token, sent.UnixMilli(), sent.Add(-time.Duration(3-i)*time.Second).UnixMilli())
+		if got := h.post(body); got.Accepted != 1 {
+			t.Fatalf("event %d is dropped as %s", i, got.reasons())
+		}
+	}
+	for i, e := range h.disk.events {
+		if want := noon.Add(-time.Duration(3-i) * time.Second); !e.Time.Equal(want) || e.Session != h.disk.events[0].Session {
+			t.Errorf("event %d is of %s in session %s, want %s in %s", i, e.Time, e.Session, want, h.disk.events[0].Session)
+		}
 	}
 }
