@@ -11,9 +11,9 @@ import (
 // UNPROVED: the statements are known to parse, no cluster has run them.
 
 var (
-	addColumns  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)$`)
 	createTable = regexp.MustCompile(`(?m)^CREATE TABLE IF NOT EXISTS (\w+)$`)
 	tableEngine = regexp.MustCompile(`(?m)^ENGINE = (\w*)MergeTree(?:\(([^)]*)\))?$`)
+	alterTable  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)$`)
 	sortingKey  = regexp.MustCompile(`(?m)^ORDER BY `)
 	validName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
 )
@@ -31,15 +31,12 @@ func onCluster(cluster string) string {
 // counts need no exchange between servers. Tables not named go to any server.
 var shardingKeys = map[string]string{"events": "cityHash64(site, visitor)"}
 
-// clustered rewrites one CREATE TABLE for a cluster, or one ALTER TABLE that
-// adds columns: they are added below first.
+// clustered rewrites one CREATE TABLE for a cluster, or one ALTER TABLE, after
+// which the table on top takes over the columns of the local ones.
 func clustered(statement, database, cluster string) ([]string, error) {
-	if alter := addColumns.FindStringSubmatch(statement); alter != nil && strings.Contains(statement, "ADD COLUMN IF NOT EXISTS") {
-		var out []string
-		for _, table := range []string{alter[1] + "_local", alter[1]} {
-			out = append(out, addColumns.ReplaceAllLiteralString(statement, "ALTER TABLE "+table+onCluster(cluster)))
-		}
-		return out, nil
+	if name := alterTable.FindStringSubmatch(statement); name != nil {
+		local := alterTable.ReplaceAllLiteralString(statement, "ALTER TABLE "+name[1]+"_local"+onCluster(cluster))
+		return []string{local, "CREATE OR REPLACE TABLE " + distributed(name[1], cluster)}, nil
 	}
 	name := createTable.FindStringSubmatch(statement)
 	kind := tableEngine.FindStringSubmatch(statement)
@@ -53,13 +50,17 @@ func clustered(statement, database, cluster string) ([]string, error) {
 	}
 	local := createTable.ReplaceAllLiteralString(statement, "CREATE TABLE IF NOT EXISTS "+table+"_local"+onCluster(cluster))
 	local = tableEngine.ReplaceAllLiteralString(local, "ENGINE = Replicated"+kind[1]+"MergeTree("+zookeeper+")")
+	return []string{local, "CREATE TABLE IF NOT EXISTS " + distributed(table, cluster)}, nil
+}
+
+// distributed defines the table on top of the local ones, with their columns.
+func distributed(table, cluster string) string {
 	sharding := shardingKeys[table]
 	if sharding == "" {
 		sharding = "rand()"
 	}
-	top := fmt.Sprintf("CREATE TABLE IF NOT EXISTS %s%s AS %s_local ENGINE = Distributed(%s, currentDatabase(), %s_local, %s)",
+	return fmt.Sprintf("%s%s AS %s_local ENGINE = Distributed(%s, currentDatabase(), %s_local, %s)",
 		table, onCluster(cluster), table, quoteText(cluster), table, sharding)
-	return []string{local, top}, nil
 }
 
 // mutable is what ALTER has to name to change rows of a table.
