@@ -260,10 +260,10 @@ func TestBrowserDecisionFails(t *testing.T) {
 		{"unavailable", func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "spool full", http.StatusServiceUnavailable)
 		}, "spool full"},
-		{"redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/plain.html", http.StatusFound) }, "/_s/ on unchanged"},
+		{"redirected", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/plain.html", http.StatusFound) }, "/_s/ on, without a redirect"},
 		{"HTML", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		}, "/_s/ on unchanged"},
+		}, "/_s/ on, without a redirect"},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

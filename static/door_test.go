@@ -39,6 +39,8 @@ type door struct {
 	more   chan struct{} // closed and replaced on every hit
 	banner map[string]any
 
+	// handle adds a page or door of the test's own.
+	handle func(pattern string, handler func(http.ResponseWriter, *http.Request))
 	// decide answers a decision before the door would; true: it has.
 	decide func(w http.ResponseWriter, n int) bool
 	// stripCookies is a CDN that keeps Set-Cookie to itself.
@@ -108,6 +110,7 @@ func newDoor(t *testing.T, measure ...static.Measure) *door {
 		}
 		pages.ServeHTTP(w, r)
 	})
+	d.handle = mux.HandleFunc
 	d.Server = httptest.NewServer(d.record(mux))
 	t.Cleanup(d.Close)
 	return d
@@ -173,16 +176,16 @@ func (d *door) postDecision(w http.ResponseWriter, r *http.Request) {
 	if granted(body["purposes"]) != "" {
 		token = "token-" + granted(body["purposes"])
 	}
+	choice := "1:2025-07:" + granted(body["purposes"]) + ":" + granted(body["services"]) + ":" + strconv.Itoa(1763934342+n)
+	if d.signals != "" && token != "" {
+		choice += ":" + d.signals
+	}
 	if !strip {
-		choice := "1:2025-07:" + granted(body["purposes"]) + ":" + granted(body["services"]) + ":" + strconv.Itoa(1763934342+n)
-		if d.signals != "" && token != "" {
-			choice += ":" + d.signals
-		}
 		http.SetCookie(w, &http.Cookie{Name: "sl_choice", Path: "/", MaxAge: 3600, SameSite: http.SameSiteLaxMode, Value: choice})
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusCreated)
-	answerJSON(d.t, w, map[string]any{"token": token, "expires": time.Now().Add(time.Hour).Format(time.RFC3339)})
+	answerJSON(d.t, w, map[string]any{"token": token, "choice": choice, "expires": time.Now().Add(time.Hour).Format(time.RFC3339)})
 }
 
 // postPreferences keeps preferences as the door does: JSON, percent-encoded.

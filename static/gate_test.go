@@ -4,8 +4,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sluice/static/browsertest"
 )
 
 // choose opens the preferences from the first layer, clicks switches by their
@@ -26,6 +29,22 @@ func (b *tab) withdraw() {
 	b.Run(`sluice.open()`)
 	b.Until(`$('dialog')?.open`)
 	b.Click("Reject all", "dialog")
+}
+
+// eventually waits for something that the test sees, and the page does not.
+func (b *tab) eventually(what string, holds func() bool) {
+	b.t.Helper()
+	for until := time.Now().Add(browsertest.Patience); !holds(); b.Settle() {
+		if time.Now().After(until) {
+			b.t.Fatalf("waiting for %s; console: %q", what, b.Console())
+		}
+	}
+}
+
+// heard waits for words in the console.
+func (b *tab) heard(words string) {
+	b.t.Helper()
+	b.eventually(words, func() bool { return strings.Contains(strings.Join(b.Console(), "\n"), words) })
 }
 
 // strictly fails on every violation of the page's policy that was reported.

@@ -45,9 +45,7 @@ func TestGoogleConsentMode(t *testing.T) {
 		t.Errorf("consent commands after a grant: %q, want %q", got, want)
 	}
 	b.Gone()
-	for len(b.googleRequests()) == 0 { // the tag itself: the hosts were reachable all the time
-		b.Settle()
-	}
+	b.eventually("the tag to be asked for", func() bool { return len(b.googleRequests()) > 0 }) // the tag itself: the hosts were reachable all the time
 	b.Run(`gtag('event', 'purchase')`)
 	d.wait("/hit", 1)
 	if got := eval[string](b, `document.cookie`); !strings.Contains(got, "_ga=") || !strings.Contains(got, "_ga_TEST=") {
@@ -88,9 +86,7 @@ func TestGoogleOutside(t *testing.T) {
 	d := newDoor(t)
 	b := d.open("/outside.html")
 	b.Asked()
-	for !strings.Contains(strings.Join(b.Console(), "\n"), "tag outside the gate: "+d.URL+"/googletagmanager.js?id=G-TEST") {
-		b.Settle()
-	}
+	b.heard("tag outside the gate: " + d.URL + "/googletagmanager.js?id=G-TEST")
 	b.Click("Reject all", "section")
 	if got := d.wait("/_s/d", 1).Body["outside"]; got != true {
 		t.Errorf("the decision does not carry the warning: outside is %v", got)

@@ -1,5 +1,5 @@
 import { memory } from './gate';
-import { base, home, near, site } from './tag';
+import { base, home, misled, near, site } from './tag';
 
 /**
  * Posts JSON for this site as text/plain, which needs no preflight on another
@@ -16,7 +16,7 @@ export async function post(path: string, body: object): Promise<Response> {
     credentials: home && near ? 'include' : 'same-origin',
   });
   if (answer.redirected || /html/.test(answer.headers.get('content-type')!)) {
-    console.error(`sluice: redirect or HTML; pass ${base} on unchanged`);
+    misled();
     throw answer;
   }
   return answer;

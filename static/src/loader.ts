@@ -1,4 +1,4 @@
-import { base } from './tag';
+import { base, misled } from './tag';
 
 /** Trusted Types (lib.dom has none yet): the part that is used. */
 export interface Policy {
@@ -19,10 +19,11 @@ declare global {
 const rules: Policy = { createScriptURL: (url) => url, createScript: (code) => code };
 export const trusted: Policy = window.trustedTypes?.createPolicy('sluice', rules) ?? rules;
 
-/** Loads a script beside this one and calls back once it ran. One that cannot be had is nothing: no banner, no choice, no collection. */
+/** Loads a script beside this one and calls back once it ran. One that cannot be had is nothing, no banner, no choice, no collection, and reported. */
 export function load(name: string, loaded: () => void): void {
   const script = document.createElement('script');
   script.src = trusted.createScriptURL(base + name);
   script.onload = loaded;
+  script.onerror = misled;
   document.head.append(script);
 }

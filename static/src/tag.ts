@@ -5,6 +5,9 @@ const { dataset, src } = document.currentScript as HTMLScriptElement;
 const { href, hostname } = new URL('.', src);
 export { href as base };
 
+/** Reports an answer that is not Sluice's: the web server in front redirects (a language, a slash at the end), or answers itself. */
+export const misled = (): void => console.error(`sluice: pass ${href} on, without a redirect`);
+
 /** The domain that Sluice is configured for. */
 export const site = dataset.site || location.hostname;
 

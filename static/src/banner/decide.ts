@@ -1,6 +1,5 @@
 import type { Inner, Sluice } from '../api';
-import { formatChoice } from '../consent/choice';
-import { type Selection, covers, toChoice } from '../consent/selection';
+import { type Selection, covers } from '../consent/selection';
 import type { Decided, Decision, FirstData, Method } from '../consent/wire';
 
 /** How a decision went: it stands, the notice was old, or it could not be saved. */
@@ -22,7 +21,7 @@ export async function decide(sluice: Sluice, data: FirstData, selection: Selecti
     const answer = await inner.post('d', body);
     if (answer.status === 409) return 'stale';
     if (answer.status !== 201) throw await answer.text();
-    remember(sluice, data, selection, (await answer.json()) as Decided);
+    remember(inner, (await answer.json()) as Decided);
     return 'saved';
   } catch (problem) {
     console.error('sluice: the decision was not saved:', problem);
@@ -34,26 +33,22 @@ export async function decide(sluice: Sluice, data: FirstData, selection: Selecti
  * Reads what the server's cookie says. Where it did not arrive (a CDN may strip
  * cookies), the script keeps choice and token itself, and the console says so.
  */
-function remember(sluice: Sluice, { notice, days }: FirstData, selection: Selection, { token }: Decided): void {
-  const inner = sluice._;
-  const now = Date.now();
-  const asked = toChoice(selection, notice.version, (now / 1000) | 0);
-  const same = () => String([...(sluice.consent?.purposes ?? ['?'])].sort()) === String([...asked.purposes].sort());
+function remember(inner: Inner, { choice, token, expires }: Decided): void {
   inner.kept = undefined;
   try {
     delete localStorage.sl;
   } catch {
     // storage is off
   }
-  inner.sync();
-  if (same()) return;
-  console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on; until then the script keeps the choice itself.');
-  inner.forget();
-  inner.kept = { choice: formatChoice(asked), token, expires: now + days * 864e5 };
-  try {
-    localStorage.sl = JSON.stringify(inner.kept);
-  } catch {
-    // storage is off: the choice holds for this page
+  if (!document.cookie.includes('sl_choice=' + choice)) {
+    console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on; until then the script keeps the choice itself.');
+    inner.forget();
+    inner.kept = { choice, token, expires: Date.parse(expires) };
+    try {
+      localStorage.sl = JSON.stringify(inner.kept);
+    } catch {
+      // storage is off: the choice holds for this page
+    }
   }
   inner.sync();
 }

@@ -38,8 +38,4 @@ export function parseChoice(cookie: string): Choice | null {
 
 const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+))?$/;
 
-/** Writes what parseChoice reads. */
-export const formatChoice = ({ notice, purposes, services, time, signals = [], pending }: Choice): string =>
-  [pending ? '1?' : '1', encodeURIComponent(notice), purposes.join('+'), services.join('+'), time, signals.join('+')].join(':').replace(/:$/, '');
-
 const names = (joined: string): string[] => joined.split('+').filter(Boolean);

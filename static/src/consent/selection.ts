@@ -52,9 +52,3 @@ export function ticks(purposes: Purposes, choice: Choice | null): Set<string> {
 /** Whether a selection leaves everything granted that a choice grants. */
 export const covers = ({ purposes, services }: Selection, choice: Choice): boolean =>
   choice.purposes.every((name) => purposes[name]) && choice.services.every((name) => services[name]);
-
-/** The choice that a selection amounts to, for a browser that is given no cookie. */
-export function toChoice({ purposes, services }: Selection, notice: string, time: number): Choice {
-  const granted = (of: Record<string, boolean>) => Object.keys(of).filter((name) => of[name]);
-  return { notice, purposes: granted(purposes), services: granted(services), time };
-}

@@ -23,6 +23,10 @@ export interface Decision {
 export interface Decided {
   /** '' where nothing is granted. */
   token: string;
+  /** What `sl_choice` holds. */
+  choice: string;
+  /** RFC 3339. */
+  expires: string;
 }
 
 export type Props = Record<string, string | number | boolean>;

@@ -41,7 +41,7 @@ root.append(
 function line(kind: string, title: string, ...facts: (string | undefined)[]): void {
   const time = new Date().toTimeString().slice(0, 8);
   list.prepend(
-    h('li', { class: kind }, h('b', {}, title), h('time', {}, time), ...facts.filter((f) => f).map((fact) => h('p', {}, fact!))),
+    h('li', { class: kind }, h('time', {}, time), h('b', {}, title), ...facts.filter((f) => f).map((fact) => h('p', {}, fact!))),
   );
 }
 
@@ -94,8 +94,9 @@ window.fetch = async (input, init) => {
 function show(): void {
   const choice = sluice.consent;
   const blocked = [...document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]')]
+    .filter(({ dataset }) => dataset.purpose !== 'essential')
     .map(({ dataset }) => dataset.service ?? dataset.purpose!)
-    .filter((name) => name !== 'essential' && !choice?.services.includes(name) && !choice?.purposes.includes(name));
+    .filter((name) => !choice?.services.includes(name) && !choice?.purposes.includes(name));
   const granted = choice && [...choice.purposes, ...choice.services].join(', ');
   state.textContent =
     (choice ? `Granted: ${granted || 'nothing'}. Notice ${choice.notice}.` : 'No choice yet: nothing is stored or sent.') +
