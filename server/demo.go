@@ -36,7 +36,7 @@ func runDemo(ctx context.Context, t terminal, args []string) error {
 	var listen, dir *string
 	var events *int
 	_, err := flags(t, "demo", args, 0, func(fs *flag.FlagSet) {
-		listen = fs.String("listen", "127.0.0.1:8080", "`address` of Sluice; the shop and the stand-in take the two ports behind it")
+		listen = fs.String("listen", "127.0.0.1:8080", "`address` of Sluice; the shop, the stand-in and a third party take the three ports behind it")
 		dir = fs.String("data-dir", "data/demo", "`folder` of the demo's data; remove it to start over")
 		events = fs.Int("events", demoEvents, "how many `events` of history to make at the first start")
 	})
@@ -59,6 +59,7 @@ type demoServers struct {
 	dir, password string
 	sluice        string // host:port
 	shop, google  net.Listener
+	mill          net.Listener // the third party of the pages for developers
 	shopURL       string
 	configuration string
 	outMu         sync.Mutex
@@ -82,6 +83,9 @@ func newDemo(listen, dir string, out io.Writer) (*demoServers, error) {
 	d.shop, err = listenNear(nextPort(d.sluice, 1))
 	if err == nil {
 		d.google, err = listenNear(nextPort(d.sluice, 2))
+	}
+	if err == nil {
+		d.mill, err = listenNear(nextPort(d.sluice, 3))
 	}
 	// Sluice itself binds its address again from the file.
 	if err = errors.Join(err, first.Close()); err != nil {
@@ -119,6 +123,8 @@ sites:
     notice: {version: "2025-07", updated: 2025-07-01, policy_url: https://kiln.example/privacy}
     services:
       - {preset: google-analytics, measurement_id: G-DEMO000001, api_secret: only-the-stand-in-knows, endpoint: "http://%s/mp/collect"}
+      - {name: mill-counter, title: Mill counter, purpose: marketing, provider: Mill Ltd, country: NL, hosts: [127.0.0.1], cookies: [{name: mill_id, lasts: session, purpose: visitor}]}
+      - {name: mill-films, title: Mill films, purpose: media, kind: video, provider: Mill Ltd, country: NL, hosts: [127.0.0.1]}
     goals: [{name: Added to the cart, event: Add to cart}, {name: Bought, event: Purchase}]
     funnels: [{name: Checkout, steps: ["/product/*", Added to the cart, /checkout, Bought]}]
 users:
@@ -140,14 +146,14 @@ func (d *demoServers) run(ctx context.Context, events int, log *slog.Logger) err
 			return errors.Join(err, m.abandon())
 		}
 	}
-	shop, err := demo.Shop(&url.URL{Scheme: "http", Host: d.sluice})
+	shop, err := demo.Shop(&url.URL{Scheme: "http", Host: d.sluice}, "http://"+d.mill.Addr().String())
 	if err != nil {
 		return errors.Join(err, m.abandon())
 	}
 	google := standin.New(standin.Options{OwnHosts: []string{"localhost"}, OnHit: d.report})
-	servers := []*http.Server{listenerLimits(&http.Server{Handler: shop}), listenerLimits(&http.Server{Handler: google})}
+	servers := []*http.Server{listenerLimits(&http.Server{Handler: shop}), listenerLimits(&http.Server{Handler: google}), listenerLimits(&http.Server{Handler: demo.Mill()})}
 	var group sync.WaitGroup
-	for i, l := range []net.Listener{d.shop, d.google} {
+	for i, l := range []net.Listener{d.shop, d.google, d.mill} {
 		group.Go(func() {
 			if err := servers[i].Serve(l); !errors.Is(err, http.ErrServerClosed) {
 				log.Error("a part of the demo stopped", "address", l.Addr().String(), "err", err)
@@ -192,13 +198,14 @@ func (d *demoServers) announce(ctx context.Context, m *machine) {
 	}
 	d.say(`
   The shop            %s
-                      choose in the banner and look around
+                      choose in the banner and look around;
+                      for developers: %s/developers
   The dashboards      http://%s/dashboards
                       log in as %s with the password %s
   Google Analytics    http://%s, a stand-in: what it hears is printed below
 
   Ctrl-C ends everything. The data is in %s.
-`, d.shopURL, d.sluice, demoLogin, d.password, d.google.Addr(), d.dir)
+`, d.shopURL, d.shopURL, d.sluice, demoLogin, d.password, d.google.Addr(), d.dir)
 }
 
 // report prints what the stand-in heard, and what Google would say of it.

@@ -34,12 +34,15 @@ type page struct {
 	Products []Product
 	Product  *Product
 	Path     string
+	Features []Feature
+	Feature  *Feature
+	Style    string // the feature's style sheet, to be read
 }
 
 // Shop answers for the shop's pages and hands everything below /_s on to
 // Sluice at the given address, as a site's own web server would: prefix kept,
-// the visitor's address in X-Forwarded-For.
-func Shop(sluice *url.URL) (http.Handler, error) {
+// the visitor's address in X-Forwarded-For. mill is the origin of Mill.
+func Shop(sluice *url.URL, mill string) (http.Handler, error) {
 	tmpl, err := template.ParseFS(files, "pages/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse the shop's pages: %w", err)
@@ -47,21 +50,13 @@ func Shop(sluice *url.URL) (http.Handler, error) {
 	mux := http.NewServeMux()
 	render := func(name, title string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			p := page{Title: title, Products: Products, Path: r.URL.Path}
-			if slug := r.PathValue("slug"); slug != "" {
-				for i := range Products {
-					if Products[i].Slug == slug {
-						p.Product, p.Title = &Products[i], Products[i].Name
-					}
-				}
-				if p.Product == nil {
-					http.NotFound(w, r)
-					return
-				}
+			p := page{Title: title, Products: Products, Path: r.URL.Path, Features: features(mill)}
+			if !p.choose(r.PathValue("slug"), r.PathValue("feature")) {
+				http.NotFound(w, r)
+				return
 			}
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
-			// The page's own policy: nothing inline, nothing from elsewhere.
-			w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types sluice")
+			w.Header().Set("Content-Security-Policy", policy(mill))
 			if err := tmpl.ExecuteTemplate(w, name, p); err != nil {
 				http.Error(w, "this page cannot be shown", http.StatusInternalServerError)
 			}
@@ -72,7 +67,9 @@ func Shop(sluice *url.URL) (http.Handler, error) {
 	mux.Handle("GET /cart", render("cart.html", "Your cart"))
 	mux.Handle("GET /checkout", render("checkout.html", "Checkout"))
 	mux.Handle("GET /thanks", render("thanks.html", "Thank you"))
-	for _, name := range []string{"shop.css", "shop.js"} {
+	mux.Handle("GET /developers", render("developers.html", "For developers"))
+	mux.Handle("GET /developers/{feature}", render("feature.html", ""))
+	for _, name := range []string{"shop.css", "shop.js", "look.css"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFileFS(w, r, files, "pages/"+name)
 		})
@@ -83,6 +80,29 @@ func Shop(sluice *url.URL) (http.Handler, error) {
 		p.SetXForwarded()
 	}})
 	return mux, nil
+}
+
+// choose fills in the product or the feature that the path names; false where
+// there is none of this name.
+func (p *page) choose(product, feature string) bool {
+	for i := range Products {
+		if Products[i].Slug == product {
+			p.Product, p.Title = &Products[i], Products[i].Name
+		}
+	}
+	for i := range p.Features {
+		if f := &p.Features[i]; f.Slug == feature {
+			p.Feature, p.Title = f, f.Title
+		}
+	}
+	if p.Feature != nil && p.Feature.Sheet != "" {
+		style, err := files.ReadFile("pages/" + p.Feature.Sheet)
+		if err != nil {
+			return false
+		}
+		p.Style = strings.TrimSpace(string(style))
+	}
+	return (product == "" || p.Product != nil) && (feature == "" || p.Feature != nil)
 }
 
 // Paths lists the shop's pages, for the history.

@@ -5,3 +5,18 @@ document.addEventListener("click", (event) => {
   const { track, ...props } = link.dataset;
   window.sluice.track(track, props);
 });
+
+// Preferences: shown, and set by buttons. They are there from sluice:prefs on.
+const show = () => {
+  for (const output of document.querySelectorAll("[data-shows]")) {
+    output.textContent = window.sluice?.prefs?.get(output.dataset.shows) ?? output.textContent;
+  }
+};
+addEventListener("sluice:prefs", show);
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-prefers]");
+  if (!button) return;
+  window.sluice?.prefs?.set(button.dataset.prefers, button.value);
+  show();
+});
+show();
