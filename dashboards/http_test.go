@@ -162,6 +162,8 @@ func openHostile(t *testing.T) query.Querier {
 		('shop.example', '2026-11-23 10:00:00', 'decision', 'custom', 3, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'grant', 'analytics', 60, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bad_token', 9, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bot/crawler', 30, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'refusal', 'excluded/country', 11, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', '<b>', 50, '2100-01-01')`
 	forwards := `INSERT INTO forwards (site, event_id, destination, state, reason, ts, keep_until) VALUES
 		('shop.example', 'a', 'google-analytics', 'acknowledged', '', '2026-11-23 10:00:00.000', '2100-01-01'),
@@ -209,7 +211,7 @@ func TestPages(t *testing.T) {
 			"Monday, 23 November 2026", "so far", "Europe/Berlin",
 			"Banner shown 200", "Decisions 103 52% of banners", // 103 ÷ 200
 			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each 3 3%", "Analytics 60 58%",
-			"Fewer than 10 each 9 15%",
+			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each 9 9%",
 			"Acknowledged 1", "Waiting 7", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
 		} {
 			if !strings.Contains(text, want) {
