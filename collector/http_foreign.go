@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -40,17 +39,17 @@ func (h *Handler) PostPlausible(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	w, domains, err := readPlausible(body)
+	events, domains, err := readPlausible(body)
 	if err != nil {
 		return fmt.Errorf("decode an event of Plausible: %w", err)
 	}
-	out, err := h.takeForeign(c, w, func(a Accept) bool { return a.Plausible }, append(domains, consent.HostOf(w.url))...)
+	out, err := h.takeForeign(c, events, func(a Accept) bool { return a.Plausible }, append(domains, consent.HostOf(events[0].url))...)
 	if err != nil {
 		return err
 	}
 	out.header(c)
-	if n := len(out.dropped); n > 0 {
-		c.Response().Header().Set(plausibleDropped, strconv.Itoa(n))
+	if len(out.dropped) > 0 {
+		c.Response().Header().Set(plausibleDropped, "1")
 	}
 	return c.String(http.StatusAccepted, "ok")
 }
@@ -67,7 +66,7 @@ func (h *Handler) PostUmami(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("decode an event of Umami: %w", err)
 	}
-	out, err := h.takeForeign(c, u.wireEvent, func(a Accept) bool { return a.Umami }, u.hostname, u.website)
+	out, err := h.takeForeign(c, []wireEvent{u.wireEvent}, func(a Accept) bool { return a.Umami }, u.hostname, u.website)
 	if err != nil {
 		return err
 	}
@@ -90,7 +89,7 @@ func (h *Handler) CountGoatCounter(c echo.Context) error {
 		}
 	}
 	w := readGoatCounter(c.QueryParams(), page, host)
-	out, err := h.takeForeign(c, w, func(a Accept) bool { return a.GoatCounter }, host)
+	out, err := h.takeForeign(c, []wireEvent{w}, func(a Accept) bool { return a.GoatCounter }, host)
 	if err != nil {
 		return err
 	}
@@ -111,9 +110,9 @@ func (h *Handler) readForeign(c echo.Context) (string, error) {
 	return string(body), nil
 }
 
-// takeForeign takes one event for the first site that one of the names means,
-// where that site takes events of the tracker.
-func (h *Handler) takeForeign(c echo.Context, w wireEvent, open func(Accept) bool, names ...string) (outcome, error) {
+// takeForeign takes events for the first site that one of the names means,
+// where that site takes those of the tracker.
+func (h *Handler) takeForeign(c echo.Context, events []wireEvent, open func(Accept) bool, names ...string) (outcome, error) {
 	policy, err := h.siteNamed(names)
 	if err != nil {
 		return outcome{}, fmt.Errorf("sites %q: %w", names, err)
@@ -121,7 +120,7 @@ func (h *Handler) takeForeign(c echo.Context, w wireEvent, open func(Accept) boo
 	if domain := policy.Site.Domain; !open(h.sites[domain].Accept) {
 		return outcome{}, fmt.Errorf("site %s: %w", domain, ErrDoorShut)
 	}
-	return h.take(c, policy, envelope{events: []wireEvent{w}})
+	return h.take(c, policy, envelope{events: events})
 }
 
 // siteNamed finds the site that a domain or host belongs to, by the first name

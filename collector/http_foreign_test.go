@@ -92,10 +92,6 @@ func TestPlausibleEvents(t *testing.T) {
 		{"revenue in a string", `{"name":"Purchase","url":"https://example.com/","domain":"example.com","revenue":"{\"amount\":20,\"currency\":\"EUR\"}"}`,
 			change(func(e *Event) { e.Name, e.Revenue, e.Currency = "Purchase", "20", "EUR" })},
 		{"the empty revenue of a tagged event", `{"n":"Signup","u":"https://example.com/","d":"example.com","$":{}}`, change(func(e *Event) { e.Name = "Signup" })},
-		{"engagement", `{"n":"engagement","sd":72,"d":"example.com","u":"https://example.com/","e":4321,"v":36}`,
-			change(func(e *Event) {
-				e.Name, e.EngagementMS, e.Props = "engagement", 4321, []Prop{{"scroll_depth", 72.0}}
-			})},
 		{"engagement of a tracker that knows no time", `{"n":"engagement","sd":255,"d":"example.com","u":"https://example.com/"}`, change(func(e *Event) { e.Name = "engagement" })},
 	}
 	for _, tt := range tests {
@@ -113,6 +109,28 @@ func TestPlausibleEvents(t *testing.T) {
 				t.Errorf("kept (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// How far a page was read is an event of its own, as our script tells it.
+func TestPlausibleEngagement(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, everyDoor)
+	body := `{"n":"engagement","sd":72,"d":"example.com","u":"https://example.com/a","p":{"plan":"pro"},"e":4321,"v":36}`
+	rec, err := h.ask(h.handler.PostPlausible, http.MethodPost, "/api/event", body, h.consented())
+	if err != nil || rec.Body.String() != "ok" || rec.Header().Get(plausibleDropped) != "" {
+		t.Fatalf("%v, %s, %v", err, rec.Body, rec.Header())
+	}
+	var got []Event
+	for _, e := range h.disk.events {
+		got = append(got, measured(e))
+	}
+	page := Event{Hostname: "example.com", Path: "/a", Props: []Prop{{"plan", "pro"}}}
+	engagement, scroll := page, page
+	engagement.Name, engagement.EngagementMS = "engagement", 4321
+	scroll.Name, scroll.Props = "scroll", []Prop{{"percent_scrolled", 72.0}, {"plan", "pro"}}
+	if diff := cmp.Diff([]Event{engagement, scroll}, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 
@@ -154,7 +172,7 @@ func TestUmamiEvents(t *testing.T) {
 			})},
 		{"data that is no object", `{"payload":{"hostname":"example.com","url":"/","name":"x","data":"words"}}`, change(func(e *Event) { e.Name = "x" })},
 		{"web vitals", `{"type":"performance","payload":{"hostname":"example.com","url":"/","lcp":1200.5,"cls":0.01}}`,
-			change(func(e *Event) { e.Name, e.Props = "web_vital", []Prop{{"cls", 0.01}, {"lcp", 1200.5}} })},
+			change(func(e *Event) { e.Name, e.Props = "web_vital", []Prop{{"CLS", 0.01}, {"LCP", 1200.5}} })},
 		{"a screen that is none", `{"payload":{"hostname":"example.com","url":"/","screen":"wide"}}`, home},
 	}
 	for _, tt := range tests {
@@ -324,8 +342,8 @@ func FuzzForeign(f *testing.F) {
 	f.Add(`p=%2F%3F&e=true&s=1,NaN&q=%3F%3F`)
 	f.Fuzz(func(t *testing.T, text string) {
 		var all []wireEvent
-		if w, _, err := readPlausible(text); err == nil {
-			all = append(all, w)
+		if events, _, err := readPlausible(text); err == nil {
+			all = append(all, events...)
 		}
 		if u, err := readUmami(text); err == nil {
 			all = append(all, u.wireEvent)

@@ -273,6 +273,7 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 
 	referrer := in.site.Rules.Referrer(w.referrer, in.owns)
 	e.Referrer = referrer.URL
+	in.tidied.masked += referrer.Masked
 	arrival := enrich.ReadArrival(&page, referrer.From)
 	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}
 

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,19 +10,22 @@ import (
 
 // readPlausible reads a body of Plausible's events API
 // (plausible.io/docs/events-api): the long keys of its documentation and the
-// short ones of its trackers. domains are the sites it is meant for.
+// short ones of its trackers. domains are the sites it is meant for. What it
+// says of engagement is two events here, as our own script sends them: how long
+// the page was looked at, and how far down.
 //
 // As Plausible does, properties that are null, empty, lists or objects are
 // passed over, and of too many the first are kept. The fragment is part of the
 // path where h says that the site routes by it. Errors: consent.ErrNotJSON,
 // *consent.FieldError.
-func readPlausible(body string) (w wireEvent, domains []string, err error) {
+func readPlausible(body string) (events []wireEvent, domains []string, err error) {
+	var w wireEvent
 	var domain string
 	var depth optional
 	hash := false
 	r := jsonReader{s: body}
 	if r.next() != '{' {
-		return w, nil, consent.ErrNotJSON
+		return nil, nil, consent.ErrNotJSON
 	}
 	r.object(func(key string) {
 		switch key {
@@ -49,15 +53,19 @@ func readPlausible(body string) (w wireEvent, domains []string, err error) {
 		}
 	})
 	if r.end(); r.failed {
-		return w, nil, consent.ErrNotJSON
+		return nil, nil, consent.ErrNotJSON
 	}
 	if hash {
 		w.fragment = route(w.url)
 	}
+	events = []wireEvent{w}
 	if w.name == Engagement {
-		w.engagementMS.set = true // older trackers tell how far was read, and not how long
-		if depth.set && depth.value >= 0 && depth.value <= 100 {
-			w.props = append(w.props, Prop{"scroll_depth", depth.value})
+		events[0].engagementMS.set = true // older trackers tell how far was read, and not how long
+		if depth.set && depth.value > 0 && depth.value <= 100 {
+			scroll := w
+			scroll.name, scroll.engagementMS = consent.EventScroll, optional{}
+			scroll.props = append(slices.Clone(w.props), Prop{"percent_scrolled", depth.value})
+			events = append(events, scroll)
 		}
 	}
 	for d := range strings.SplitSeq(domain, ",") {
@@ -65,7 +73,7 @@ func readPlausible(body string) (w wireEvent, domains []string, err error) {
 			domains = append(domains, d)
 		}
 	}
-	return w, domains, nil
+	return events, domains, nil
 }
 
 // within reads a value that may be wrapped in a string, as older trackers send

@@ -86,7 +86,7 @@ func (u *umamiEvent) readPayload(r *jsonReader) {
 		case "lcp", "inp", "cls", "fcp", "ttfb":
 			var n optional
 			if r.numberInto(&n, &u.wrong); n.set {
-				u.addProp(Prop{key, n.value})
+				u.addProp(Prop{strings.ToUpper(key), n.value}) // as our own script names them
 			}
 		default:
 			r.skip()

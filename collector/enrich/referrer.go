@@ -4,8 +4,9 @@ import "strings"
 
 // Referrer is where a visitor came from, as the browser tells it.
 type Referrer struct {
-	URL  string // scheme, host and path, masked; "" for none, one that is no URL, and the site's own
-	From Source
+	URL    string // scheme, host and path, masked; "" for none, one that is no URL, and the site's own
+	From   Source
+	Masked int // as in Page
 }
 
 const maxReferrer = 1000
@@ -28,8 +29,8 @@ func (r *Rules) Referrer(raw string, internal func(host string) bool) Referrer {
 		scheme = "http://"
 	}
 	path, _ := Cut(Clean(a.Path), maxReferrer)
-	path, _ = r.Mask(path)
-	return Referrer{URL: scheme + a.Host + path, From: SourceOf(a.Host)}
+	path, masked := r.Mask(path)
+	return Referrer{URL: scheme + a.Host + path, From: SourceOf(a.Host), Masked: masked}
 }
 
 // ReadReferrer is Rules.Referrer by the defaults.
