@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -81,6 +82,76 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportMetric(resident(b, pid), "MB-engine")
 		})
 	}
+}
+
+// backlog is how many events wait in BenchmarkDrain.
+const backlog = 5_000_000
+
+// stored is a record of the spool as it is.
+type stored struct{ spool.Record }
+
+func (r stored) Kind() spool.Kind { return r.Record.Kind }
+func (r stored) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	return append(dst, r.Data...), true
+}
+
+// BenchmarkDrain is the writer at work on what an outage has left in the spool.
+func BenchmarkDrain(b *testing.B) {
+	s := storetest.Open(b)
+	sp, err := spool.Open(b.TempDir(), spool.Options{MaxBytes: 8 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := sp.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	if err := sp.Register(store.WriterName); err != nil {
+		b.Fatal(err)
+	}
+	var entries []spool.Entry
+	for _, r := range events(b, newRecord(b), 1000) {
+		entries = append(entries, stored{r})
+	}
+	begun := time.Now()
+	for range backlog / len(entries) {
+		if err := sp.Append(b.Context(), entries...); err != nil {
+			b.Fatal(err)
+		}
+	}
+	arrived := backlog / time.Since(begun).Seconds()
+	var rate float64
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(b.Context())
+		begun = time.Now()
+		sink := until{s, backlog, cancel}
+		if err := sp.Consume(ctx, store.WriterName, &sink, spool.ConsumerOptions{}); err != nil {
+			b.Fatal(err)
+		}
+		rate = backlog / time.Since(begun).Seconds()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(rate, "rows/s")
+	b.ReportMetric(arrived, "appended/s")
+	if n := value[uint64](b, s, "SELECT count() FROM events"); n != backlog {
+		b.Errorf("%d rows, want %d", n, backlog)
+	}
+}
+
+// until ends a consumer once the record last was delivered.
+type until struct {
+	spool.Sink
+	last uint64
+	done func()
+}
+
+func (u *until) Deliver(ctx context.Context, b spool.Batch) error {
+	err := u.Sink.Deliver(ctx, b)
+	if err == nil && b.Last >= u.last {
+		u.done()
+	}
+	return err
 }
 
 // BenchmarkCount is the smallest query, through the driver and the child.
