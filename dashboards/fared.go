@@ -51,7 +51,7 @@ func askFared(ctx context.Context, db query.Querier, v View) (Fared, error) {
 		if p.Readers > 0 {
 			out.Depths = append(out.Depths, Line{
 				Label: visible(p.Path), Path: path, Width: p.Depth,
-				Values: []string{thousands(p.Depth) + "%", thousands(p.Whole) + "%", thousands(float64(p.Readers))},
+				Values: []string{thousands(p.Depth) + "%", thousands(p.Whole) + "%"},
 			})
 		}
 	}

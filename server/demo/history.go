@@ -25,10 +25,10 @@ type History struct {
 	Seed   uint64
 }
 
-// eventsPerVisit is what steps draws on average, with the engagement event;
+// eventsPerVisit is what a visit draws on average, with what is measured of it;
 // of all visitors, consenting is the share that grants analytics.
 const (
-	eventsPerVisit = 4.0
+	eventsPerVisit = 6.6
 	consenting     = 0.62
 	returning      = 0.28
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/collector"
+	"sluice/consent"
 )
 
 // weighted is a list that draw picks from in proportion to its weights.
@@ -168,6 +169,11 @@ func visit(r *rand.Rand, site string, who person, from origin, start time.Time) 
 		e.Time, e.SessionFirst = at, len(out) == 0
 		out = append(out, e)
 	}
+	left := func(e collector.Event) { // its page
+		for _, m := range measured(r, e) {
+			add(m)
+		}
+	}
 	var engaged uint32
 	last := base
 	for _, s := range steps(r, from.intent) {
@@ -184,12 +190,18 @@ func visit(r *rand.Rand, site string, who person, from origin, start time.Time) 
 			at = at.Add(pause)
 			engaged += uint32(pause.Milliseconds())
 		}
+		if last.Name == consent.EventPageview && e.Name == consent.EventPageview {
+			left(last)
+		}
 		add(e)
 		last = e
 	}
-	last.Name, last.Props, last.Revenue, last.Currency = "engagement", nil, "", ""
 	stay := time.Duration(2+r.ExpFloat64()*18) * time.Second
 	at = at.Add(stay)
+	if last.Name == consent.EventPageview {
+		left(last)
+	}
+	last.Name, last.Props, last.Revenue, last.Currency = "engagement", nil, "", ""
 	last.EngagementMS = engaged + uint32(stay.Milliseconds())
 	add(last)
 	return out
