@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test property schedules fuzz torture check bench deps dist geo chromium hosts tools clean
+.PHONY: help run build test property schedules fuzz torture check bench bench-banner deps dist geo chromium hosts tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -28,7 +28,7 @@ TESTENV := SLUICE_LIBCHDB="$(CURDIR)/node_modules/$(CHDB)" SLUICE_REQUIRE_ENGINE
 say = @printf '\033[1m==> %s\033[0m\n' "$(1)"
 
 help: ## what can be done here
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 run: build ## the demo: a shop, a dashboard, a stand-in for Google (ARGS="--events 100000")
 	$(call say,bin/sluice demo $(ARGS))
@@ -95,6 +95,10 @@ bench: build ## every figure that is promised, as a ratio against a baseline of 
 	@$(TESTENV) SLUICE_BIN="$(CURDIR)/bin/sluice" $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./server/e2e
 	$(call say,the parts)
 	@$(TESTENV) $(GO) test -run '^$$' -bench . -benchtime $(or $(BENCHTIME),1s) -timeout 30m ./collector/... ./dashboards/... ./consent/... ./server
+
+bench-banner: deps chromium ## the banner on a slow phone, beside two others
+	$(call say,the banner beside others: CPU 4 times slower, 150 ms, 1.6 Mbit/s, empty cache)
+	@$(TESTENV) $(GO) test -run '^$$' -bench BenchmarkBanner -benchtime 1x -timeout 10m ./static
 
 dist: $(MODULES) $(NEXT) ## static/dist from static/src, and the npm package
 	$(call say,bundling static/dist)

@@ -92,8 +92,9 @@ func find() (string, error) {
 
 // Tab is one page of a visitor.
 type Tab struct {
-	t   testing.TB
-	ctx context.Context
+	t     testing.TB
+	ctx   context.Context
+	close context.CancelFunc
 
 	mu       sync.Mutex
 	console  []string
@@ -126,12 +127,15 @@ func Open(t testing.TB, beside ...*Tab) *Tab {
 	b := &Tab{t: t}
 	ctx, cancel := chromedp.NewContext(parent.ctx, option, chromedp.WithListener(b.listen))
 	t.Cleanup(cancel)
-	b.ctx = ctx
+	b.ctx, b.close = ctx, cancel
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
 	return b
 }
+
+// Close closes the tab before the test ends.
+func (b *Tab) Close() { b.close() }
 
 func (b *Tab) listen(ev any) {
 	b.mu.Lock()

@@ -59,7 +59,7 @@ const since = () => sluice.consent && new Date(sluice.consent.time * 1000).toLoc
 
 /** The first layer: a region, not a dialog. It takes no focus and leaves the page usable. */
 function ask(): void {
-  inner.sync(); // the answer that brought this took back what is asked anew
+  if (sluice.consent) inner.sync(); // the answer that brought this took back what is asked anew
   if (inner.kept && sluice.consent?.notice !== data.notice.version) inner.forget(); // and could not, without cookies
   if (layer || (sluice.consent && !renew)) return;
   layer = h(
