@@ -86,18 +86,3 @@ func TestImportOverlap(t *testing.T) {
 		t.Errorf("the same days of another site: %v", err)
 	}
 }
-
-// BenchmarkImport stores a million rows.
-func BenchmarkImport(b *testing.B) {
-	s := storetest.Open(b)
-	_, rows := importOf(200_000)
-	for b.Loop() {
-		for range 5 {
-			what := store.Import{ID: uuid.New(), Site: uuid.NewString(), Tool: "umami", From: rows[0].Date, To: rows[len(rows)-1].Date}
-			if _, _, err := s.StoreImport(b.Context(), what, rows, time.Now(), nil); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	b.ReportMetric(5*float64(len(rows))*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-}
