@@ -169,7 +169,7 @@ func (r *run) takeGA4(t *ga4Table, fields []string, wrong func(string, ...any) e
 				value = ""
 			}
 		}
-		r.add(d, dimension, value, f)
+		r.add(d, dimension, tidy(value), f)
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"sluice/collector/enrich"
 )
 
 // Row is the figures of one day for one value of a dimension.
@@ -226,6 +228,17 @@ func (r *run) add(day int32, dimension, value string, f Figures) {
 	if dimension == "" {
 		r.out.Source.add(f)
 	}
+}
+
+// maxValue bounds what is kept of a value, in characters, as that of a path.
+const maxValue = 2000
+
+// tidy makes a value of another tool's fit to be kept: cut, without control
+// characters, and with e-mail addresses and tokens masked, as those of events.
+func tidy(value string) string {
+	value, _ = enrich.Cut(enrich.Clean(value), maxValue)
+	value, _ = (*enrich.Rules)(nil).Mask(value)
+	return value
 }
 
 // wants reports whether a day lies within the bounds, and counts the line.

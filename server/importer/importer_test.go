@@ -158,9 +158,14 @@ func TestTools(t *testing.T) {
 // TestTotalsFromPages takes a GA4 table that has pages by date, and no other.
 func TestTotalsFromPages(t *testing.T) {
 	t.Parallel()
-	in := read(t, "ga4", write(t, "pages.csv", "Date,Page path,Views,Active users\n20250101,/,5,3\n20250101,/a,2,1\n"))
+	in := read(t, "ga4", write(t, "pages.csv", "Date,Page path,Views,Active users\n20250101,/,5,3\n20250101,/a/ada@example.com,2,1\n"))
 	if diff := cmp.Diff(map[string]Figures{"01  ": {Visitors: 4, Pageviews: 7}}, rowsOf(in, "")); diff != "" {
 		t.Errorf("whole days (-want +got):\n%s", diff)
+	}
+	for _, r := range in.Rows {
+		if strings.Contains(r.Value, "ada") {
+			t.Errorf("row %+v names somebody", r)
+		}
 	}
 	if len(in.Notes) != 1 {
 		t.Errorf("notes are %q, want one about where the totals come from", in.Notes)

@@ -62,7 +62,7 @@ func (r *run) readPlausible(p part) error {
 				continue
 			}
 			if value := t.text(column); value != "" || dimension == "source" {
-				r.add(d, dimension, value, f)
+				r.add(d, dimension, tidy(value), f)
 			}
 		}
 	}
