@@ -208,6 +208,24 @@ func TestPostDecisionRefusalLeavesNoToken(t *testing.T) {
 	}
 }
 
+// A tag outside the gate is counted with the decision that tells of it, and is
+// no part of the receipt.
+func TestPostDecisionOutside(t *testing.T) {
+	t.Parallel()
+	d := newDoors(t)
+	for body, want := range map[string]int{
+		acceptAnalytics: 0,
+		strings.Replace(acceptAnalytics, `{`, `{"outside":true,`, 1): 1,
+	} {
+		d.journal.counts = nil
+		w := d.send(d.handler.PostDecision, "POST", "/_s/d", body)
+		outside := slices.DeleteFunc(slices.Clone(d.journal.counts), func(c Count) bool { return c != NewCount("example.com", CountOutside, "google", noon) })
+		if len(outside) != want || strings.Contains(w.Body.String(), "outside") {
+			t.Errorf("%s: %d counts of a tag outside the gate, want %d; answer %s", body, len(outside), want, w.Body)
+		}
+	}
+}
+
 func TestPostDecisionTokenPrecedence(t *testing.T) {
 	t.Parallel()
 	d := newDoors(t)

@@ -161,6 +161,7 @@ func openHostile(t *testing.T) query.Querier {
 		('shop.example', '2026-11-23 10:00:00', 'decision', 'reject_all', 40, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'decision', 'custom', 3, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'grant', 'analytics', 60, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'outside', 'google', 12, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bad_token', 9, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bot/crawler', 30, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'excluded/country', 11, '2100-01-01'),
@@ -209,6 +210,7 @@ func TestPages(t *testing.T) {
 		for _, want := range []string{
 			"Visitors 7 new", "Visits 7 new", "Pageviews 7 new", "Views per visit 1.00", "Bounce rate 0%", "Visit duration 1m 0s",
 			"Monday, 23 November 2026", "so far", "Europe/Berlin",
+			"Tag outside the gate: a Google tag loaded before consent, on the pages of 12 decisions.",
 			"Banner shown 200", "Decisions 103 52% of banners", // 103 ÷ 200
 			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each 3 3%", "Analytics 60 58%",
 			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each 9 9%",
@@ -229,6 +231,9 @@ func TestPages(t *testing.T) {
 	t.Run("a day that nobody came is no good news", func(t *testing.T) {
 		t.Parallel()
 		text := words(t, get(t, e, "/dashboards/shop.example?period=custom&from=2026-11-24&to=2026-11-24").Body.Bytes())
+		if strings.Contains(text, "outside the gate") {
+			t.Error("page warns of a tag that nobody saw that day")
+		}
 		for _, want := range []string{
 			"Visitors 0 −100%", "Bounce rate 0% –, there are no visits", "Visit duration 0s –, there are no visits",
 			"Decisions No decision was made", "Refused events No event was refused",

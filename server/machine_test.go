@@ -167,7 +167,7 @@ func TestDoorsOpenWithoutClickHouse(t *testing.T) {
 			t.Errorf("extras of an unknown site: %d, want 404", status)
 		}
 	}
-	for _, door := range []string{"/.well-known/gpc.json", "/_s/gpc.json", "/_s/b", "/_s/choices"} {
+	for _, door := range []string{"/.well-known/gpc.json", "/_s/gpc.json", "/_s/b", "/_s/g.js", "/_s/m", "/_s/choices"} {
 		if status, body := r.ask(t, http.MethodHead, r.public+door+"?site=example.com", "", ""); status != 200 || body != "" {
 			t.Errorf("HEAD %s: %d %q", door, status, body)
 		}

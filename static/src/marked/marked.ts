@@ -77,6 +77,8 @@ function start(inner: Inner, trusted: Policy): void {
     window.sluice!.prefs = createPrefs(inner);
     dispatchEvent(new CustomEvent('sluice:prefs'));
   }
+  // A choice made in another tab holds here at once, where the browser tells (it needs a secure context).
+  (window as { cookieStore?: EventTarget }).cookieStore?.addEventListener('change', inner.sync);
   activate();
   listen('DOMContentLoaded', activate);
   listen('sluice:change', () => {
