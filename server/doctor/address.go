@@ -20,7 +20,7 @@ func (e *examination) examineAddress(a *Arrival) {
 	case !a.Believed && len(a.Named) > 0:
 		e.wrong("address", behind(a), "all visitors seem to come from one address: a proxy names the visitor in %s, and is not believed", strings.Join(a.Named, ", "))
 	case a.Hops == 0 && a.Believed && (a.Address != Public || own.IsLoopback()):
-		e.wrong("address", "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;   (nginx, in the location; Caddy and Apache do it by themselves)", "all visitors seem to come from one address: the proxy does not say whom it speaks for")
+		e.wrong("address", "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;   (nginx, in the location; Caddy and Apache do it by themselves; sluice snippet next --only address)", "all visitors seem to come from one address: the proxy does not say whom it speaks for")
 	case public(own), own.IsLoopback():
 		e.wrong("address", trust(a.Peer), "an address arrives (%s) that is not yours: all visitors seem to come from a proxy's", where(a.Address))
 	case a.Address == Public:

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -13,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/andybalholm/brotli"
+
+	"sluice/server"
 )
 
 // program finds what make installs from Debian; a machine without it fails
@@ -125,14 +128,14 @@ func openFolder(t *testing.T) string {
 // for .js files, error pages of its own, gzip.
 func beginNginx(t *testing.T, h *host) {
 	name, dir := program(t, "nginx"), pages(t, h, "nginx")
-	server := fmt.Sprintf(`    root %s/www;
+	block := fmt.Sprintf(`    root %s/www;
     gzip on; gzip_types text/javascript application/json; gzip_min_length 1;
     expires 1y;
     proxy_cache pages; proxy_cache_valid any 10m; proxy_ignore_headers Cache-Control Set-Cookie Expires Vary; proxy_hide_header Set-Cookie;
     proxy_intercept_errors on; error_page 404 409 /index.html;
     location ~* \.(js|css|json)$ { expires max; }
 %s`, dir, h.snippet(t, "nginx", "proxy"))
-	conf := write(t, dir, "nginx.conf", nginxFrame, unprivileged("user nobody nogroup;"), dir, h.behind, server)
+	conf := write(t, dir, "nginx.conf", nginxFrame, unprivileged("user nobody nogroup;"), dir, h.behind, block)
 	begin(t, dir, nil, name, "-p", dir, "-c", conf)
 }
 
@@ -140,13 +143,13 @@ func beginNginx(t *testing.T, h *host) {
 // moves to another port.
 func beginCache(t *testing.T, h *host) {
 	name, dir := program(t, "nginx"), openFolder(t)
-	server := fmt.Sprintf(`    proxy_cache pages; proxy_cache_valid 200 10m; add_header X-Cache $upstream_cache_status always;
+	block := fmt.Sprintf(`    proxy_cache pages; proxy_cache_valid 200 10m; add_header X-Cache $upstream_cache_status always;
     location / {
       proxy_pass http://%s;
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
     }`, h.behind)
-	conf := write(t, dir, "nginx.conf", nginxFrame, unprivileged("user nobody nogroup;"), dir, h.address, server)
+	conf := write(t, dir, "nginx.conf", nginxFrame, unprivileged("user nobody nogroup;"), dir, h.address, block)
 	begin(t, dir, nil, name, "-p", dir, "-c", conf)
 }
 
@@ -169,6 +172,23 @@ http://%[2]s {
 }
 `, dir, h.at(), h.snippet(t, "caddy", "proxy"))
 	begin(t, dir, []string{"HOME=" + dir, "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}, name, "run", "--config", conf, "--adapter", "caddyfile")
+}
+
+// TestStaticHost has Caddy judge the whole host that pages on somebody else's
+// server load Sluice from; certificates for it cannot be had here.
+func TestStaticHost(t *testing.T) {
+	t.Parallel()
+	name, dir := program(t, "caddy"), openFolder(t)
+	var out bytes.Buffer
+	if err := server.Run(t.Context(), []string{"snippet", "static", "--site", "example.com", "--only", "proxy", "--config", write(t, dir, "sluice.yaml", "sites: [{domain: example.com}]\n")}, strings.NewReader(""), &out, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	adapt := exec.CommandContext(t.Context(), name, "adapt", "--config", write(t, dir, "Caddyfile", "%s", out.String()), "--adapter", "caddyfile")
+	adapt.Env = append(os.Environ(), "HOME="+dir)
+	got, err := adapt.Output()
+	if err != nil || !strings.Contains(string(got), `"host":["stats.example.com"]`) || !strings.Contains(string(got), `"dial":"127.0.0.1:8080"`) {
+		t.Errorf("caddy adapt: %v\n%s\nof\n%s", err, got, out.String())
+	}
 }
 
 // apacheFrame is the part of Apache's configuration that every test has.

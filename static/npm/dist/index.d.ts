@@ -1,6 +1,6 @@
 import { type ReactElement } from 'react';
-import type { Choice, Props, Sluice } from './types.js';
-export type { Choice, Props, Sluice } from './types.js';
+import type { Choice, Extra, Props, Sluice } from './types.js';
+export type { Choice, Extra, Item, Preference, Prefs, Props, Revenue, Sluice } from './types.js';
 declare global {
     interface Window {
         sluice?: Sluice;
@@ -15,6 +15,10 @@ export interface SluiceScriptProps {
     lang?: string;
     /** False: the application counts its pageviews itself, by `track('pageview')`. */
     pageviews?: boolean;
+    /** What of the site's measurements the page takes part in: `scroll outbound`, or `off`. */
+    measure?: string;
+    /** True: `window.sluice.prefs` is there, from the event `sluice:prefs` on. */
+    prefs?: boolean;
     nonce?: string;
 }
 /**
@@ -22,7 +26,7 @@ export interface SluiceScriptProps {
  * on the server and never twice. The attributes at the end keep optimisers from
  * delaying it.
  */
-export declare function SluiceScript({ site, base, lang, pageviews, nonce }: SluiceScriptProps): ReactElement;
+export declare function SluiceScript({ site, base, lang, pageviews, measure, prefs, nonce }: SluiceScriptProps): ReactElement;
 export interface Consent {
     /** The choice that stands; null where there is none, and on the server. */
     readonly consent: Choice | null;
@@ -33,7 +37,7 @@ export interface Consent {
     /** Opens the preferences. */
     open(): void;
     /** Sends an event; without a grant of statistics it does nothing. */
-    track(name: string, props?: Props): void;
+    track(name: string, props?: Props, extra?: Extra): void;
 }
 /**
  * The visitor's choice, and again after each change of it. On the server, and

@@ -2,7 +2,7 @@
 
 // static/npm/src/index.ts
 import { createElement, useSyncExternalStore } from "react";
-function SluiceScript({ site, base = "/_s", lang, pageviews = true, nonce }) {
+function SluiceScript({ site, base = "/_s", lang, pageviews = true, measure, prefs, nonce }) {
   return createElement("script", {
     async: true,
     src: base + "/s.js",
@@ -10,6 +10,8 @@ function SluiceScript({ site, base = "/_s", lang, pageviews = true, nonce }) {
     "data-site": site,
     "data-lang": lang,
     "data-pageviews": pageviews ? void 0 : "off",
+    "data-measure": measure,
+    "data-prefs": prefs ? "" : void 0,
     "data-cfasync": "false",
     nowprocket: "",
     "data-no-optimize": "1",
@@ -28,7 +30,7 @@ function of(consent, ready2) {
     ready: ready2,
     granted: (name) => name === "essential" || !!consent && (consent.purposes.includes(name) || consent.services.includes(name)),
     open: () => window.sluice?.open(),
-    track: (name, props) => window.sluice?.track(name, props)
+    track: (name, props, extra) => window.sluice?.track(name, props, extra)
   };
 }
 function snapshot() {

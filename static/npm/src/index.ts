@@ -1,7 +1,7 @@
 import { createElement, type ReactElement, useSyncExternalStore } from 'react';
-import type { Choice, Props, Sluice } from './types.js';
+import type { Choice, Extra, Props, Sluice } from './types.js';
 
-export type { Choice, Props, Sluice } from './types.js';
+export type { Choice, Extra, Item, Preference, Prefs, Props, Revenue, Sluice } from './types.js';
 
 declare global {
   interface Window {
@@ -18,6 +18,10 @@ export interface SluiceScriptProps {
   lang?: string;
   /** False: the application counts its pageviews itself, by `track('pageview')`. */
   pageviews?: boolean;
+  /** What of the site's measurements the page takes part in: `scroll outbound`, or `off`. */
+  measure?: string;
+  /** True: `window.sluice.prefs` is there, from the event `sluice:prefs` on. */
+  prefs?: boolean;
   nonce?: string;
 }
 
@@ -26,7 +30,7 @@ export interface SluiceScriptProps {
  * on the server and never twice. The attributes at the end keep optimisers from
  * delaying it.
  */
-export function SluiceScript({ site, base = '/_s', lang, pageviews = true, nonce }: SluiceScriptProps): ReactElement {
+export function SluiceScript({ site, base = '/_s', lang, pageviews = true, measure, prefs, nonce }: SluiceScriptProps): ReactElement {
   return createElement('script', {
     async: true,
     src: base + '/s.js',
@@ -34,6 +38,8 @@ export function SluiceScript({ site, base = '/_s', lang, pageviews = true, nonce
     'data-site': site,
     'data-lang': lang,
     'data-pageviews': pageviews ? undefined : 'off',
+    'data-measure': measure,
+    'data-prefs': prefs ? '' : undefined,
     'data-cfasync': 'false',
     nowprocket: '',
     'data-no-optimize': '1',
@@ -51,7 +57,7 @@ export interface Consent {
   /** Opens the preferences. */
   open(): void;
   /** Sends an event; without a grant of statistics it does nothing. */
-  track(name: string, props?: Props): void;
+  track(name: string, props?: Props, extra?: Extra): void;
 }
 
 /**
@@ -73,7 +79,7 @@ function of(consent: Choice | null, ready: boolean): Consent {
     ready,
     granted: (name) => name === 'essential' || !!consent && (consent.purposes.includes(name) || consent.services.includes(name)),
     open: () => window.sluice?.open(),
-    track: (name, props) => window.sluice?.track(name, props),
+    track: (name, props, extra) => window.sluice?.track(name, props, extra),
   };
 }
 
