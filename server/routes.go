@@ -26,41 +26,8 @@ func (m *machine) routes() (http.Handler, error) {
 	e.IPExtractor = echo.ExtractIPDirect() // origins has put the client in the peer's place
 	e.Use(requestID, accessLog(m.log, m.metrics), recoverer(m.log), secure, limitBody)
 
-	// The doors of browsers, with the prefix kept or stripped. What visitors
-	// decide, read and erase has a limit of its own.
-	limits := m.limits
 	for _, base := range m.bases() {
-		own := e.Group(base, limits.byNetwork(limits.choices))
-		own.POST("/d", m.consents.PostDecision)
-		both(own, "/choices", m.consents.GetChoices)
-		own.POST("/choices", m.consents.PostChoices)
-		both(own, "/me", m.consents.GetMe)
-		own.DELETE("/me", m.consents.DeleteMe)
-
-		g := e.Group(base, limits.byNetwork(limits.traffic))
-		both(g, "/s.js", m.getScript)
-		for _, name := range static.Chunks() {
-			both(g, "/"+name, getChunk)
-		}
-		both(g, "/c.js", func(c echo.Context) error { serveScript(c, static.Button()); return nil })
-		both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
-		both(g, "/"+static.ExtrasName(), m.getExtras)
-		both(g, "/b", m.consents.GetBanner)
-		both(g, "/m", m.consents.GetMarked)
-		g.POST("/e", m.collector.PostEvents)
-		g.POST("/api/event", m.collector.PostPlausible)
-		g.POST("/api/send", m.collector.PostUmami)
-		g.GET("/count", m.collector.CountGoatCounter)
-		g.POST("/count", m.collector.CountGoatCounter)
-		g.GET("/g/collect", m.collector.CollectGtag)
-		g.POST("/g/collect", m.collector.CollectGtag)
-		g.POST("/p", m.consents.PostPreferences)
-		both(g, "/gpc.json", m.consents.GetGPC)
-		g.GET(doctor.Door, m.arrival)
-		g.POST(doctor.Door, m.arrival)
-		for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send", "/g/collect"} {
-			g.OPTIONS(door, m.consents.Preflight)
-		}
+		m.bindDoors(e, base)
 	}
 	both(e.Group(""), "/.well-known/gpc.json", m.consents.GetGPC)
 
@@ -77,6 +44,43 @@ func (m *machine) routes() (http.Handler, error) {
 	e.POST("/api/v2/query", pages.PostQuery)
 
 	return newOrigins(m.config.Server).wrap(e), nil
+}
+
+// bindDoors binds the doors of browsers below base: with the prefix kept or
+// stripped. What visitors decide, read and erase has a limit of its own.
+func (m *machine) bindDoors(e *echo.Echo, base string) {
+	limits := m.limits
+	own := e.Group(base, limits.byNetwork(limits.choices))
+	own.POST("/d", m.consents.PostDecision)
+	both(own, "/choices", m.consents.GetChoices)
+	own.POST("/choices", m.consents.PostChoices)
+	both(own, "/me", m.consents.GetMe)
+	own.DELETE("/me", m.consents.DeleteMe)
+
+	g := e.Group(base, limits.byNetwork(limits.traffic))
+	both(g, "/s.js", m.getScript)
+	for _, name := range static.Chunks() {
+		both(g, "/"+name, getChunk)
+	}
+	both(g, "/c.js", func(c echo.Context) error { serveScript(c, static.Button()); return nil })
+	both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
+	both(g, "/"+static.ExtrasName(), m.getExtras)
+	both(g, "/b", m.consents.GetBanner)
+	both(g, "/m", m.consents.GetMarked)
+	g.POST("/e", m.collector.PostEvents)
+	g.POST("/api/event", m.collector.PostPlausible)
+	g.POST("/api/send", m.collector.PostUmami)
+	g.GET("/count", m.collector.CountGoatCounter)
+	g.POST("/count", m.collector.CountGoatCounter)
+	g.GET("/g/collect", m.collector.CollectGtag)
+	g.POST("/g/collect", m.collector.CollectGtag)
+	g.POST("/p", m.consents.PostPreferences)
+	both(g, "/gpc.json", m.consents.GetGPC)
+	g.GET(doctor.Door, m.arrival)
+	g.POST(doctor.Door, m.arrival)
+	for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send", "/g/collect"} {
+		g.OPTIONS(door, m.consents.Preflight)
+	}
 }
 
 // both binds GET and HEAD.
