@@ -83,7 +83,7 @@ func itemsOf(ev *collector.Event) int {
 // Repeatable is true of purchases alone: of all events Google drops only those
 // that it gets twice, by their transaction.
 func (d *Destination) Repeatable(ev *collector.Event) bool {
-	name, _ := eventName(ev.Name)
+	name, _ := nameOf(ev)
 	return name == purchase
 }
 

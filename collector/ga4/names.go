@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"sluice/collector"
 	"sluice/collector/ga4/judge"
 	"sluice/consent"
 )
@@ -43,6 +44,27 @@ var recommended = func() map[string]bool {
 	}
 	return out
 }()
+
+// wholePage is the depth in per cent at which Google tells of a scroll, and
+// scrollDepth what a smaller one is called, so that Google's own count of scrolls
+// stays what it is.
+const (
+	wholePage   = 90
+	scrollDepth = "scroll_depth"
+)
+
+// nameOf is the name under which Google is told of an event.
+func nameOf(ev *collector.Event) (out string, renamed bool) {
+	if ev.Name == consent.EventScroll {
+		for _, p := range ev.Props {
+			param, _ := paramName(ev.Name, p.Key)
+			if depth, ok := p.Value.(float64); ok && param == "percent_scrolled" && depth < wholePage {
+				return scrollDepth, false
+			}
+		}
+	}
+	return eventName(ev.Name)
+}
 
 // eventName maps an event's name to one that Google takes: the same one
 // wherever possible, and always the same for the same name. renamed reports

@@ -185,7 +185,7 @@ func (b *builder) item() PayloadItem {
 	if items := b.items(); len(items) > 0 {
 		b.params["items"] = items
 	}
-	name, renamed := eventName(ev.Name)
+	name, renamed := nameOf(ev)
 	if renamed {
 		b.losses.Renamed++
 	}

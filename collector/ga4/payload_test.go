@@ -115,6 +115,7 @@ func TestGoldens(t *testing.T) {
 			automatic("scroll", "depth", 90.0), automatic("outbound_link", "url", "https://other.example/x"), automatic("file_download", "url", "https://example.com/a.pdf", "extension", "pdf"),
 			automatic("form_submit", "id", "order", "action", "/order"), automatic("404"), automatic("search", "term", "kiln"),
 			automatic("web_vital", "name", "LCP", "value", 1234.5), automatic("error"), automatic("engagement"),
+			automatic("scroll", "percent_scrolled", 89.0), automatic("scroll", "percent_scrolled", 90.0),
 		}, Losses{}, false},
 		{"purchase_without_transaction", collector.AdConsent{}, []*collector.Event{visit(func(ev *collector.Event) {
 			ev.Name, ev.Revenue, ev.Currency, ev.Items = "Purchase", "5", "EUR", `[{"item_id":"1"}]`

@@ -60,8 +60,8 @@ async function start({ tracker, site, measure }: Inner): Promise<void> {
 
   if (!tracker.may()) return;
   if (on.routes && moved()) return tracker.view(); // since the page was counted
-  const [{ responseStatus }] = performance.getEntriesByType('navigation') as [PerformanceNavigationTiming & { responseStatus?: number }];
-  if (on.not_found && responseStatus === 404) tracker.track('404');
+  const [loaded] = performance.getEntriesByType('navigation') as (PerformanceNavigationTiming & { responseStatus?: number })[];
+  if (on.not_found && loaded?.responseStatus === 404) tracker.track('404');
   tracker.send(searched());
 }
 
