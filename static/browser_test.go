@@ -344,6 +344,7 @@ func TestBrowserMarked(t *testing.T) {
 	b.Click("Choose", "section")
 	b.Until(`$('dialog')?.open`)
 	b.Run(`($('#analytics-statistics').click(), button('Save', 'dialog').click())`)
+	b.Until(`ran.length > 2`)
 	d.wait("/frame.html", 1)
 	if got, want := eval[[]string](b, `ran`), []string{"essential", "from file", "inline after 2"}; !slices.Equal(got, want) {
 		t.Errorf("ran %q, want %q", got, want)

@@ -1,6 +1,7 @@
 package static_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,31 @@ func TestGateFrames(t *testing.T) {
 		t.Error("the frame is still loaded after the withdrawal")
 	}
 	b.strictly()
+}
+
+// TestGateSlowScript has a script that never arrives: frames behind it load all
+// the same, and unload with the grant; scripts keep their order, and wait.
+func TestGateSlowScript(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	never := make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	d.handle("GET /never.js", func(http.ResponseWriter, *http.Request) { <-never })
+	b := d.open("/gate.html")
+	b.Asked()
+	b.Run(`(() => {
+		const s = document.createElement('script');
+		s.type = 'text/plain'; s.dataset.service = 'statistics'; s.dataset.src = '/never.js';
+		document.querySelector('[data-src="/ran.js?second"]').before(s);
+	})()`)
+	b.choose("analytics-statistics")
+	d.wait("/never.js", 1)
+	b.Until(`document.querySelector('iframe').src && ran.includes('slow')`)
+	b.withdraw()
+	b.Until(`!document.querySelector('iframe').src`)
+	if got, want := eval[[]string](b, `ran`), []string{"essential", "slow"}; !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
 }
 
 func TestGateReload(t *testing.T) {

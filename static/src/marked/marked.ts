@@ -22,6 +22,8 @@ function start(inner: Inner, trusted: Policy): void {
   const google = createGoogle(inner);
   const runner = createRunner(trusted);
 
+  const all = () => document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]');
+
   /** Whether a marked element may take effect. The essential asks nobody. */
   function granted({ purpose, service }: DOMStringMap): boolean {
     const choice = current();
@@ -31,7 +33,12 @@ function start(inner: Inner, trusted: Policy): void {
 
   /** One run at a time, so that a later one does not overtake a script that is still loading. */
   let last = Promise.resolve();
-  const activate = () => (last = last.then(run));
+  function activate(): void {
+    google.update(); // before a tag of Google's runs, and before its cookies are taken away
+    google.warn();
+    rest();
+    last = last.then(scripts);
+  }
 
   /** Frames, images and links have a chunk of their own. */
   let frames: Frames | undefined;
@@ -47,21 +54,21 @@ function start(inner: Inner, trusted: Policy): void {
   }
 
   let told = false;
-  async function run(): Promise<void> {
-    google.update(); // before a tag of Google's runs, and before its cookies are taken away
-    google.warn();
+  /** What does not run takes effect, or ends, at once: no script holds it up. */
+  function rest(): void {
     const waiting = new Set<string>();
-    for (const marked of document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]')) {
-      const { purpose, service } = marked.dataset;
+    for (const marked of all()) {
       const open = granted(marked.dataset);
-      if (!open) waiting.add(service || purpose!);
-      if (marked instanceof HTMLScriptElement) {
-        if (open) await runner.run(marked);
-      } else others()?.[open ? 'load' : 'block'](marked);
+      if (!open) waiting.add(marked.dataset.service || marked.dataset.purpose!);
+      if (!(marked instanceof HTMLScriptElement)) others()?.[open ? 'load' : 'block'](marked);
     }
-    await runner.finish();
     if (!told && waiting.size) console.info('sluice: blocked until the visitor agrees:', [...waiting].join(', '));
     told = true;
+  }
+
+  async function scripts(): Promise<void> {
+    for (const marked of all()) if (marked instanceof HTMLScriptElement && granted(marked.dataset)) await runner.run(marked);
+    await runner.finish((marked) => granted(marked.dataset));
   }
 
   /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. */
@@ -82,7 +89,6 @@ function start(inner: Inner, trusted: Policy): void {
   activate();
   listen('DOMContentLoaded', activate);
   listen('sluice:change', () => {
-    google.update(); // at once, whatever is still loading
     activate();
     stop();
   });

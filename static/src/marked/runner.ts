@@ -4,8 +4,8 @@ import type { Policy } from '../loader';
 export interface Runner {
   /** Runs a script, and resolves when the next one may; those that are deferred wait for finish. */
   run(marked: HTMLScriptElement): Promise<unknown>;
-  /** Runs the deferred ones in order, where the document is complete. */
-  finish(): Promise<unknown>;
+  /** Runs the deferred ones in order, where the document is complete; each only if it is still granted. */
+  finish(granted: (marked: HTMLScriptElement) => boolean): Promise<unknown>;
   /** The services whose scripts ran in this page. */
   readonly services: ReadonlySet<string>;
 }
@@ -55,11 +55,14 @@ export function createRunner(trusted: Policy): Runner {
       if (!async && (type === 'module' || (src && marked.defer))) deferred.push(marked);
       else await execute(marked);
     },
-    async finish() {
+    async finish(granted) {
       if (document.readyState === 'loading') return;
       const list = deferred;
       deferred = [];
-      for (const marked of list) await execute(marked);
+      for (const marked of list) {
+        if (granted(marked)) await execute(marked);
+        else done.delete(marked);
+      }
     },
   };
 }
