@@ -393,4 +393,10 @@ func TestBrowserBackForwardCache(t *testing.T) {
 	if got := eval[string](b, `document.cookie`); strings.Contains(got, "sl_s") {
 		t.Errorf("cookies after a refusal elsewhere: %q", got)
 	}
+	b.Run(`(document.cookie = 'sl_choice=1:2025-07:analytics:statistics:1763934344;path=/', dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})))`)
+	d.wait("/_s/e", 3)
+	b.Settle()
+	if got := d.events(); len(got) != 3 {
+		t.Errorf("events: %q, want the page once more: a grant elsewhere and coming back are one visit to it", got)
+	}
 }

@@ -105,9 +105,9 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
 
   // Back from the back-forward cache, which is a visit to the page.
   listen<PageTransitionEvent>('pageshow', ({ persisted }) => {
-    if (!persisted || !pageviews || !tracker.may()) return;
+    if (!persisted || !pageviews) return;
     tracker.page = '';
-    tracker.view();
+    if (tracker.may() && !tracker.page) tracker.view(); // may() counts the page where it finds a new grant
   });
 
   return tracker;
