@@ -9,10 +9,13 @@
 // come from the events within it. A visit (all events of one session) belongs
 // as a whole to the moment of its first event, also where it crosses midnight
 // or the end of the period: visits, bounce rate, views per visit and visit
-// duration come from the visits that begin within the period. Engagement pings
-// say how long a page was looked at; they are no interaction and are left out
-// of every figure here. So are rows of test hosts, unless [Query.Test] asks for
-// them alone.
+// duration come from the visits that begin within the period. Measurements
+// (engagement pings, web vitals) are no events: pings say how long a page was in
+// view, which visit duration and engagement rate are made of, and nothing else
+// counts them. Scrolls, 404s and errors are events, but no interaction: they
+// change no bounce rate. Rows of test hosts are left out, unless [Query.Test]
+// asks for them alone; so is what other tools counted, which [ImportedDays]
+// reads apart.
 //
 // A visit is looked for up to a day before and after the period: a session ends
 // after 30 minutes of silence, so only one that is kept alive for more than a

@@ -28,7 +28,7 @@ type Request struct {
 
 // Include asks for more than rows.
 type Include struct {
-	Imports    bool `json:"imports"` // accepted; nothing is ever imported
+	Imports    bool `json:"imports"` // accepted, and changes nothing: imported figures are drawn in the dashboards alone
 	TimeLabels bool `json:"time_labels"`
 	TotalRows  bool `json:"total_rows"`
 	Test       bool `json:"test"` // rows of test hosts instead of all others; Sluice's own
