@@ -24,13 +24,14 @@ type CountKind string
 
 // What Sluice counts.
 const (
-	CountScript   CountKind = "script"   // s.js served
-	CountView     CountKind = "view"     // the banner served; Key: "" or one of the below
-	CountDecision CountKind = "decision" // Key: the method
-	CountGrant    CountKind = "grant"    // Key: a purpose that a decision granted
-	CountEvent    CountKind = "event"    // Key: "accepted"
-	CountRefusal  CountKind = "refusal"  // Key: the reason
-	CountGPC      CountKind = "gpc"      // a visit under the signal without a choice
+	CountScript   CountKind = "script"          // s.js served
+	CountView     CountKind = "view"            // the banner served; Key: "" or one of the below
+	CountDecision CountKind = "decision"        // Key: the method
+	CountGrant    CountKind = "grant"           // Key: a purpose that a decision granted
+	CountEvent    CountKind = "event"           // Key: "accepted"
+	CountRefusal  CountKind = "refusal"         // Key: the reason
+	CountChanged  CountKind = "forward_changed" // Key: service, space, what a recipient's limits made of an event
+	CountGPC      CountKind = "gpc"             // a visit under the signal without a choice
 	// The key that tells visitors without an identifier apart was drawn anew
 	// within its day: the server was started.
 	CountKeyDrawn CountKind = "key_drawn"

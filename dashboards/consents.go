@@ -3,7 +3,6 @@ package dashboards
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 
 	"sluice/consent"
@@ -143,64 +142,4 @@ func purposeName(site *consent.Site, p consent.Purpose) string {
 		}
 	}
 	return sentence(string(p))
-}
-
-// Waiting says how many events wait to be sent to each destination.
-type Waiting map[string]uint64
-
-// Forwards is the panel about what was sent on to others.
-type Forwards struct {
-	Destinations []Destination
-	Failed       bool
-}
-
-// Destination is a recipient and how the way to it ended. Acknowledged means
-// that it answered 2xx, which promises no more than that the request arrived.
-type Destination struct {
-	Name         string
-	Acknowledged string
-	Waiting      string // "" where nobody knows
-	Cancelled    string
-	Dead         string
-	Reasons      []Line // of what was cancelled or is dead
-}
-
-// askForwards reads the outcomes; waiting is nil where nobody knows.
-func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting) (Forwards, error) {
-	outcomes, err := query.Outcomes(ctx, db, v.Site.Domain, v.span)
-	if err != nil {
-		return Forwards{Failed: true}, err
-	}
-	by := map[string]map[string]uint64{}
-	reasons := map[string]map[string]uint64{}
-	for name := range waiting {
-		by[name] = map[string]uint64{}
-	}
-	for _, o := range outcomes {
-		if by[o.Destination] == nil {
-			by[o.Destination] = map[string]uint64{}
-		}
-		by[o.Destination][o.State] += o.N
-		if o.Reason != "" {
-			if reasons[o.Destination] == nil {
-				reasons[o.Destination] = map[string]uint64{}
-			}
-			reasons[o.Destination][sentence(o.State)+": "+cmp.Or(reasonNames[o.Reason], sentence(o.Reason))] += o.N
-		}
-	}
-	var out Forwards
-	for _, name := range slices.Sorted(maps.Keys(by)) {
-		count := func(state string) string { return thousands(float64(by[name][state])) }
-		d := Destination{Name: visible(name), Acknowledged: count("acknowledged"), Cancelled: count("cancelled"), Dead: count("dead")}
-		if waiting != nil {
-			d.Waiting = thousands(float64(waiting[name]))
-		}
-		list := reasons[name]
-		keys := slices.SortedFunc(maps.Keys(list), func(a, b string) int { return cmp.Or(cmp.Compare(list[b], list[a]), cmp.Compare(a, b)) })
-		for _, key := range keys {
-			d.Reasons = append(d.Reasons, Line{Label: visible(key), Values: []string{thousands(float64(list[key]))}})
-		}
-		out.Destinations = append(out.Destinations, d)
-	}
-	return out, nil
 }

@@ -64,10 +64,12 @@ func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
 			}
 			return nil
 		},
-		Asset:   func(name string) string { return "/assets/" + name },
-		Waiting: func(string) Waiting { return Waiting{"google-analytics": 7} },
-		Logger:  log,
-		Now:     func() time.Time { return now },
+		Asset: func(name string) string { return "/assets/" + name },
+		Waiting: func(string) Waiting {
+			return Waiting{"google-analytics": {Events: 7, Oldest: now.Add(-90 * time.Minute), Unread: 5}}
+		},
+		Logger: log,
+		Now:    func() time.Time { return now },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +85,7 @@ func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
 		return h.RenderLogin(c, http.StatusUnauthorized, Login{Email: `"><b>`, Next: "/dashboards/shop.example", Problem: "No."})
 	})
 	e.GET("/dashboards/:site", h.GetSite)
+	e.GET("/dashboards/:site/google-analytics", h.GetGoogleAnalytics)
 	e.POST("/api/v2/query", h.PostQuery)
 	return e
 }
@@ -162,6 +165,9 @@ func openHostile(t *testing.T) query.Querier {
 		('shop.example', '2026-11-23 10:00:00', 'decision', 'custom', 3, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'grant', 'analytics', 60, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'outside', 'google', 12, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'forward_changed', 'google-analytics rule 12 VALUE_OUT_OF_BOUNDS', 40, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'forward_changed', 'google-analytics cut', 3, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'forward_changed', 'another cut', 2, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bad_token', 9, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'bot/crawler', 30, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'excluded/country', 11, '2100-01-01'),
@@ -185,7 +191,7 @@ func TestPages(t *testing.T) {
 
 	t.Run("every page is strict and harmless", func(t *testing.T) {
 		t.Parallel()
-		targets := []string{"/dashboards", "/dashboards/login", "/dashboards/shop.example", "/dashboards/shop.example?period=day&m=bounce_rate", "/dashboards/shop.example?period=custom&from=x&to=y&f=bad&f=is,no,x"}
+		targets := []string{"/dashboards", "/dashboards/login", "/dashboards/shop.example", "/dashboards/shop.example?period=day&m=bounce_rate", "/dashboards/shop.example/google-analytics", "/dashboards/shop.example?period=custom&from=x&to=y&f=bad&f=is,no,x"}
 		for _, p := range panels {
 			targets = append(targets, "/dashboards/shop.example?panel="+p.key)
 		}
@@ -214,7 +220,7 @@ func TestPages(t *testing.T) {
 			"Banner shown 200", "Decisions 103 52% of banners", // 103 ÷ 200
 			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each 3 3%", "Analytics 60 58%",
 			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each 9 9%",
-			"Acknowledged 1", "Waiting 7", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
+			"Passed the gate 0", "Sent 1", "Acknowledged 1", "Waiting 7 and up to 5 not looked at yet", "Oldest waits 1h 30m", "Rule 12 VALUE OUT OF BOUNDS 40", "Texts longer than the recipient takes, cut <10", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("page does not say %q", want)

@@ -64,7 +64,7 @@ func newPages(asset func(string) string) (*pages, error) {
 		"testing": func(v View) View { v.Test = !v.Test; return v },
 	}
 	p := &pages{byName: map[string]*template.Template{}}
-	for _, name := range []string{"sites", "site", "login"} {
+	for _, name := range []string{"sites", "site", "login", "google"} {
 		t, err := template.New("frame.html").Funcs(functions).ParseFS(templateFiles, "templates/frame.html", "templates/panels.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err

@@ -80,7 +80,7 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 	}
 	ask("consent", func() (err error) { r.Consents, err = askConsents(ctx, h.db, v, purposesOf(p)); return err })
 	ask("forwards", func() (err error) {
-		r.Forwards, err = askForwards(ctx, h.db, v, h.waiting(v.Site.Domain))
+		r.Forwards, err = askForwards(ctx, h.db, v, h.waiting(v.Site.Domain), now)
 		return err
 	})
 	r.Accounts = accounts(h.balance(v.Site.Domain), v.zone())

@@ -145,7 +145,7 @@ func (m *machine) explainForwards(ev *collector.Event) (out []any) {
 	return out
 }
 
-// waiting is how much of the spool each forwarder of a site has before it.
+// waiting is what waits for each recipient of a site.
 func (m *machine) waiting(site string) dashboards.Waiting {
 	behind := map[string]uint64{}
 	for _, c := range m.state.journal.spool.Stats().Consumers {
@@ -153,9 +153,11 @@ func (m *machine) waiting(site string) dashboards.Waiting {
 	}
 	out := dashboards.Waiting{}
 	for _, s := range m.sinks {
-		if s.site == site {
-			out[s.service] = behind[s.Name()]
+		if s.site != site {
+			continue
 		}
+		events, oldest := s.Waiting()
+		out[s.service] = dashboards.Queue{Events: uint64(events), Oldest: oldest, Unread: behind[s.Name()]}
 	}
 	return out
 }

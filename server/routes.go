@@ -41,6 +41,7 @@ func (m *machine) routes() (http.Handler, error) {
 	both(in, "", pages.GetSites)
 	both(in, "/", pages.GetSites)
 	both(in, "/:site", pages.GetSite)
+	both(in, "/:site/google-analytics", pages.GetGoogleAnalytics)
 	e.POST("/api/v2/query", pages.PostQuery)
 
 	return newOrigins(m.config.Server).wrap(e), nil

@@ -62,10 +62,6 @@ type Counter interface {
 	Count(c consent.Count)
 }
 
-// CountChanged counts what destinations had to change or leave out. The key is
-// the service's name, a space, and what it was.
-const CountChanged consent.CountKind = "forward_changed"
-
 func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

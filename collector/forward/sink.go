@@ -98,7 +98,7 @@ func (s *Sink) changed(what string, n int) {
 		t.Changed[what] += uint64(n)
 	})
 	if s.o.Counter != nil {
-		c := consent.NewCount(s.o.Policy.Site.Domain, CountChanged, s.o.Service+" "+what, s.o.Now())
+		c := consent.NewCount(s.o.Policy.Site.Domain, consent.CountChanged, s.o.Service+" "+what, s.o.Now())
 		c.N = uint64(n)
 		s.o.Counter.Count(c)
 	}
