@@ -136,12 +136,12 @@ func (d *Destination) action(ev *collector.Event, set func(name, value string)) 
 		set("action_name", ev.Title)
 	case name == consent.EventEngagement:
 		set("ping", "1") // it is on the page still; no action of its own
-	case name == consent.EventOutboundLink && prop(ev, "url") != "":
-		set("link", prop(ev, "url"))
-	case name == consent.EventFileDownload && prop(ev, "url") != "":
-		set("download", prop(ev, "url"))
-	case name == consent.EventSearch && prop(ev, "term") != "":
-		set("search", prop(ev, "term"))
+	case name == consent.EventOutboundLink && prop(ev, "link_url") != "":
+		set("link", prop(ev, "link_url"))
+	case name == consent.EventFileDownload && prop(ev, "link_url") != "":
+		set("download", prop(ev, "link_url"))
+	case name == consent.EventSearch && prop(ev, "search_term") != "":
+		set("search", prop(ev, "search_term"))
 	case isOrder(ev):
 		set("idgoal", "0")
 		set("revenue", ev.Revenue)

@@ -49,9 +49,9 @@ func TestRequests(t *testing.T) {
 	}{
 		{"pageview", event("pageview"), map[string]string{"action_name": "Cart"}},
 		{"engagement", event("engagement"), map[string]string{"ping": "1"}},
-		{"outbound link", event("outbound_link", "url", "https://other.example/"), map[string]string{"link": "https://other.example/"}},
-		{"download", event("file_download", "url", "https://example.com/a.pdf"), map[string]string{"download": "https://example.com/a.pdf"}},
-		{"search", event("search", "term", "kiln"), map[string]string{"search": "kiln"}},
+		{"outbound link", event("outbound_link", "link_url", "https://other.example/"), map[string]string{"link": "https://other.example/"}},
+		{"download", event("file_download", "link_url", "https://example.com/a.pdf"), map[string]string{"download": "https://example.com/a.pdf"}},
+		{"search", event("search", "search_term", "kiln"), map[string]string{"search": "kiln"}},
 		{"order", order, map[string]string{"idgoal": "0", "revenue": "19.90", "ec_id": "T1", "ec_items": `[["SKU","Shoe","Shoes",9.95,2],["Lace","Lace","",0,1]]`}},
 		{"order without a number", bare, map[string]string{"idgoal": "0", "revenue": "1", "ec_id": "e1"}},
 		{"custom", event("signup"), map[string]string{"ca": "1", "e_c": "Sluice", "e_a": "signup", "e_n": "/cart"}},
