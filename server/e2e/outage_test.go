@@ -143,6 +143,10 @@ func TestLongOutage(t *testing.T) {
 	accepted := l.book.events.Load()
 	ch.cut()
 	during := peak(outage)
+	t.Logf("resident memory: %.1f MB before, %.1f MB in an outage of %v", before, during, outage)
+	if during > before*1.1 {
+		t.Errorf("resident memory: %.1f MB before the outage, %.1f MB during it, want at most 10 %% more", before, during)
+	}
 	missed := l.book.events.Load() - accepted
 	waiting, err := p.metric("sluice_spool_waiting_records")
 	if err != nil || waiting < float64(missed)/2 {
@@ -160,13 +164,10 @@ func TestLongOutage(t *testing.T) {
 	p.drained(5 * time.Minute)
 	drain := time.Since(begun)
 	<-measured
-	if during > before*1.1 {
-		t.Errorf("resident memory: %.1f MB before the outage, %.1f MB during it, want at most 10 %% more", before, during)
-	}
 	l.verify()
 	p.leave()
 	wantNoTrace(t, p)
-	t.Logf("resident memory: %.1f MB before, %.1f MB in an outage of %v with %d events, %.1f MB while it drained", before, during, outage, missed, after.Load())
+	t.Logf("%d events in the outage; %.1f MB while they drained", missed, after.Load())
 	t.Logf("drained %.0f records in %v: %.0f a second, %.1f times the rate at which they came", waiting, drain.Round(time.Millisecond),
 		waiting/drain.Seconds(), waiting/drain.Seconds()/(waiting/outage.Seconds()))
 }
