@@ -27,7 +27,7 @@ export const current = (): Choice | null => choice;
  */
 export function sync(): void {
   let now = readCookie(CHOICE);
-  if (!parseChoice(now)) {
+  if (!now || !parseChoice(now)) {
     try {
       memory.kept = JSON.parse(localStorage.sl) as Kept;
     } catch {

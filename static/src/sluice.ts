@@ -46,7 +46,7 @@ async function start(): Promise<Choice | null> {
   if (/sluice=debug/.test(location.search)) await new Promise<void>((there) => load(__chunks.inspect, there));
   const tracker = (inner.tracker = startTracker(ask, () => idle(() => tracker.may() && use(`${__chunks.extras}?site=${site}`))));
   api.track = tracker.track;
-  listen('pageshow visibilitychange', sync);
+  listen('visibilitychange', sync);
   listen<MouseEvent>('click', (click) => {
     if (!(click.target as Element).closest?.('[data-sluice=choices]')) return;
     click.preventDefault();
