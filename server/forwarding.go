@@ -80,8 +80,11 @@ func (m *machine) openSinks() error {
 	return m.recallForwards()
 }
 
-// queues is the folder where events wait for recipients that are away.
-func (m *machine) queues() string { return filepath.Join(m.config.DataDir, "forward") }
+// queuesName is the folder where events wait for recipients that are away. No
+// backup holds it: the server that was backed up may have sent them since.
+const queuesName = "forward"
+
+func (m *machine) queues() string { return filepath.Join(m.config.DataDir, queuesName) }
 
 // dropQueues removes the queues of recipients that are no longer configured:
 // what waits there may not be sent any more.

@@ -139,16 +139,15 @@ const maxBatch = 2000
 // [spool.Spool.Consume] does.
 func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 	defer s.client.close()
-	kinds := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch}
+	fresh := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch}
 	if s.queue == nil {
-		return sp.Consume(ctx, s.Name(), s, kinds)
+		return sp.Consume(ctx, s.Name(), s, fresh)
 	}
+	again := fresh
+	again.MaxWait = time.Millisecond
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return sp.Consume(ctx, s.Name(), s, kinds) })
-	group.Go(func() error {
-		kinds.MaxWait = time.Millisecond
-		return s.queue.Consume(ctx, consumerName, retries{s}, kinds)
-	})
+	group.Go(func() error { return sp.Consume(ctx, s.Name(), s, fresh) })
+	group.Go(func() error { return s.queue.Consume(ctx, consumerName, retries{s}, again) })
 	return group.Wait()
 }
 
