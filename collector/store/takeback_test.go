@@ -109,11 +109,6 @@ func TestWithdrawal(t *testing.T) {
 func TestTracesLeave(t *testing.T) {
 	t.Parallel()
 	s, r := storetest.Open(t), newRecord(t)
-	// The background does what it always does, only every second instead of
-	// every 30 to 40. It reads how often when it starts, as the table is attached.
-	exec(t, s, "ALTER TABLE events MODIFY SETTING cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1")
-	exec(t, s, "DETACH TABLE events SYNC")
-	exec(t, s, "ATTACH TABLE events")
 	withdrawn, erased, staying := uuid.New(), uuid.New(), uuid.New()
 	first, second, third := uuid.New(), uuid.New(), uuid.New()
 	chain := consent.NewChain(consent.Head{ChainID: uuid.New()})
@@ -137,6 +132,11 @@ func TestTracesLeave(t *testing.T) {
 	if got := value[uint64](t, s, traces); got == 0 {
 		t.Fatal("no traces to begin with")
 	}
+	// The background does what it always does, only every second instead of
+	// every 30 to 40. It reads how often when it starts, as the table is attached.
+	exec(t, s, "ALTER TABLE events MODIFY SETTING cleanup_delay_period = 1, cleanup_delay_period_random_add = 0, max_cleanup_delay_period = 1")
+	exec(t, s, "DETACH TABLE events SYNC")
+	exec(t, s, "ATTACH TABLE events")
 	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
