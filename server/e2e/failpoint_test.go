@@ -136,7 +136,7 @@ func stopAt(t *testing.T, binary string, points []failpoint) {
 	}
 	p.open()
 	stays := visit(0)
-	p.drained(time.Minute)
+	p.drained(3 * time.Minute)
 	p.leave()
 	for i, point := range points {
 		t.Log(point.name)
@@ -173,12 +173,12 @@ func stopAt(t *testing.T, binary string, points []failpoint) {
 		ch.mend()
 		if point.front != nil {
 			// The next run delivers while the old request is still on its way.
-			p.drained(time.Minute)
+			p.drained(3 * time.Minute)
 			close(h.release)
 			<-h.finished
 		}
 		ch.around.Store(nil)
-		p.drained(time.Minute)
+		p.drained(3 * time.Minute)
 		l.verify()
 		if t.Failed() {
 			t.FailNow()

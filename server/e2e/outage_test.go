@@ -95,7 +95,7 @@ func TestLineToClickHouse(t *testing.T) {
 	}
 	l.stop()
 	tokens := l.stillWithdrawn()
-	p.drained(time.Minute)
+	p.drained(3 * time.Minute)
 	l.verify()
 	l.verifyGoogle(g)
 	t.Logf("left in %v", p.leave().Round(time.Millisecond))

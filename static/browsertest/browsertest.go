@@ -33,7 +33,7 @@ func visitor(program string) (string, error) {
 }
 
 // Patience bounds every wait; nothing waits that long unless it fails.
-const Patience = 20 * time.Second
+const Patience = 60 * time.Second
 
 // used says that some test asked for the browser.
 var used atomic.Bool
