@@ -198,7 +198,13 @@ func (s *Spool) repairTail(seg *segment) error {
 	if err != nil {
 		return err
 	}
-	if err := s.quarantine(seg.name, sc.off, torn); err != nil {
+	if err := s.quarantine(seg.name, sc.off, torn); outOfSpace(err) {
+		// The tail stays, which harms nobody: readers stop before it, and once a
+		// segment follows they pass over it. A start must not wait for room.
+		s.log.Warn("torn tail left in the spool, as there is no room to keep it elsewhere", "segment", seg.name, "offset", sc.off, "bytes", sc.dirty, "err", err)
+		s.stats.tornBytes += sc.dirty
+		return nil
+	} else if err != nil {
 		return err
 	}
 	if err := errors.Join(f.truncate(sc.off), f.sync()); err != nil {
@@ -223,7 +229,7 @@ func (s *Spool) quarantine(name string, off int64, b []byte) error {
 		err = f.sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("quarantine: %w", err)
+		return fmt.Errorf("quarantine: %w", errors.Join(err, s.disk.remove(to)))
 	}
 	return s.disk.syncDir(quarantineDir)
 }

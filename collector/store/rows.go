@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 
@@ -27,44 +28,44 @@ type origin struct {
 }
 
 type eventRow struct {
-	EventID        string            `ch:"event_id"`
-	Site           string            `ch:"site"`
-	Test           bool              `ch:"test"`
-	Time           time.Time         `ch:"ts"`
-	Name           string            `ch:"name"`
-	Visitor        string            `ch:"visitor"`
-	Session        string            `ch:"session"`
-	SessionStart   time.Time         `ch:"session_start"`
-	SessionFirst   bool              `ch:"session_first"`
-	Hostname       string            `ch:"hostname"`
-	Path           string            `ch:"path"`
-	Title          string            `ch:"title"`
-	Referrer       string            `ch:"referrer"`
-	Source         string            `ch:"source"`
-	Channel        string            `ch:"channel"`
-	UTMSource      string            `ch:"utm_source"`
-	UTMMedium      string            `ch:"utm_medium"`
-	UTMCampaign    string            `ch:"utm_campaign"`
-	UTMTerm        string            `ch:"utm_term"`
-	UTMContent     string            `ch:"utm_content"`
-	Country        string            `ch:"country"`
-	Region         string            `ch:"region"`
-	City           string            `ch:"city"`
-	Browser        string            `ch:"browser"`
-	BrowserVersion string            `ch:"browser_version"`
-	OS             string            `ch:"os"`
-	OSVersion      string            `ch:"os_version"`
-	Device         string            `ch:"device"`
-	Language       string            `ch:"language"`
-	Screen         string            `ch:"screen"`
-	Props          map[string]string `ch:"props"`
-	Revenue        decimal.Decimal   `ch:"revenue"`
-	Currency       string            `ch:"currency"`
-	Items          string            `ch:"items"`
-	EngagementMS   uint32            `ch:"engagement_ms"`
-	IPHash         string            `ch:"ip_hash"`
-	ReceiptID      uuid.UUID         `ch:"receipt_id"`
-	Notice         string            `ch:"notice"`
+	EventID        string          `ch:"event_id"`
+	Site           string          `ch:"site"`
+	Test           bool            `ch:"test"`
+	Time           time.Time       `ch:"ts"`
+	Name           string          `ch:"name"`
+	Visitor        string          `ch:"visitor"`
+	Session        string          `ch:"session"`
+	SessionStart   time.Time       `ch:"session_start"`
+	SessionFirst   bool            `ch:"session_first"`
+	Hostname       string          `ch:"hostname"`
+	Path           string          `ch:"path"`
+	Title          string          `ch:"title"`
+	Referrer       string          `ch:"referrer"`
+	Source         string          `ch:"source"`
+	Channel        string          `ch:"channel"`
+	UTMSource      string          `ch:"utm_source"`
+	UTMMedium      string          `ch:"utm_medium"`
+	UTMCampaign    string          `ch:"utm_campaign"`
+	UTMTerm        string          `ch:"utm_term"`
+	UTMContent     string          `ch:"utm_content"`
+	Country        string          `ch:"country"`
+	Region         string          `ch:"region"`
+	City           string          `ch:"city"`
+	Browser        string          `ch:"browser"`
+	BrowserVersion string          `ch:"browser_version"`
+	OS             string          `ch:"os"`
+	OSVersion      string          `ch:"os_version"`
+	Device         string          `ch:"device"`
+	Language       string          `ch:"language"`
+	Screen         string          `ch:"screen"`
+	Props          *props          `ch:"props"`
+	Revenue        decimal.Decimal `ch:"revenue"`
+	Currency       string          `ch:"currency"`
+	Items          string          `ch:"items"`
+	EngagementMS   uint32          `ch:"engagement_ms"`
+	IPHash         string          `ch:"ip_hash"`
+	ReceiptID      uuid.UUID       `ch:"receipt_id"`
+	Notice         string          `ch:"notice"`
 	origin
 }
 
@@ -97,7 +98,7 @@ func newEventRow(e *collector.Event, at origin, keep Retention) (*eventRow, erro
 		UTMSource: e.UTMSource, UTMMedium: e.UTMMedium, UTMCampaign: e.UTMCampaign, UTMTerm: e.UTMTerm, UTMContent: e.UTMContent,
 		Country: e.Country, Region: e.Region, City: e.City,
 		Browser: e.Browser, BrowserVersion: e.BrowserVersion, OS: e.OS, OSVersion: e.OSVersion, Device: e.Device,
-		Language: e.Language, Screen: screen, Props: propTexts(e.Props),
+		Language: e.Language, Screen: screen, Props: &props{of: e.Props},
 		Revenue: revenue, Currency: e.Currency, Items: e.Items, EngagementMS: e.EngagementMS,
 		IPHash: e.IPHash, ReceiptID: e.Token.Receipt, Notice: e.Notice, origin: at,
 	}, nil
@@ -111,20 +112,35 @@ func sessionStart(e *collector.Event) time.Time {
 	return time.Unix(e.SessionStart, 0).UTC()
 }
 
-// propTexts writes numbers as JSON does: 9.9, not 9.900000.
-func propTexts(props []collector.Prop) map[string]string {
-	out := make(map[string]string, len(props))
-	for _, p := range props {
-		switch v := p.Value.(type) {
-		case string:
-			out[p.Key] = v
-		case float64:
-			out[p.Key] = strconv.FormatFloat(v, 'f', -1, 64)
-		default:
-			out[p.Key] = fmt.Sprint(v)
-		}
+// props goes into a column of type Map in the order the event has its
+// properties in, by key: that of a Go map would differ each time.
+type props struct{ of []collector.Prop }
+
+func (p *props) Iterator() column.MapIterator { return &propIterator{p.of, -1} }
+
+// Put is never called: rows are only written.
+func (p *props) Put(key, value any) {
+	p.of = append(p.of, collector.Prop{Key: fmt.Sprint(key), Value: value})
+}
+
+type propIterator struct {
+	of []collector.Prop
+	at int
+}
+
+func (i *propIterator) Next() bool { i.at++; return i.at < len(i.of) }
+func (i *propIterator) Key() any   { return i.of[i.at].Key }
+
+// Value writes numbers as JSON does: 9.9, not 9.900000.
+func (i *propIterator) Value() any {
+	switch v := i.of[i.at].Value.(type) {
+	case string:
+		return v
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	default:
+		return fmt.Sprint(v)
 	}
-	return out
 }
 
 type receiptRow struct {

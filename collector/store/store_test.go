@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +230,13 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"plan": "pro", "n": "9.5", "ok": "true"}, e.Props); diff != "" {
 		t.Errorf("props (-want +got):\n%s", diff)
+	}
+	var keys []string
+	if err := s.Conn().QueryRow(t.Context(), "SELECT mapKeys(props) FROM events").Scan(&keys); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"plan", "n", "ok"}; !slices.Equal(keys, want) {
+		t.Errorf("props are stored in the order %q, not in that of the event, %q", keys, want)
 	}
 	if got, want := subject.Forwards[0].State, "acknowledged"; got != want {
 		t.Errorf("forward: got %s, want %s", got, want)

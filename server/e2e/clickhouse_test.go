@@ -61,7 +61,7 @@ func newClickHouse(t *testing.T) *clickhouse {
 	c.front = httptest.NewServer(c.handler())
 	t.Cleanup(c.front.Close)
 	toxics := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	c.line = toxiproxy.NewProxy(toxics, "clickhouse", "127.0.0.1:0", hostPort(c.front.URL))
+	c.line = toxiproxy.NewProxy(toxics, "clickhouse", freeAddress(t), hostPort(c.front.URL))
 	c.mend()
 	t.Cleanup(c.line.Stop)
 	return c

@@ -17,6 +17,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -269,14 +270,32 @@ func (r *rig) shop(p prefix) http.Handler {
 	return mux
 }
 
+// taken holds every address that freeAddress gave out.
+var taken sync.Map
+
+// freeAddress returns an address for a server that comes later, and perhaps
+// goes and comes again. It is given out once, and on Linux on a loopback host
+// that nobody else listens on: whoever knocks while the server is away must
+// not end up at another test's.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	host := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		host = "127.0.0.2"
 	}
-	defer l.Close()
-	return l.Addr().String()
+	for {
+		l, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, again := taken.LoadOrStore(address, true); !again {
+			return address
+		}
+	}
 }
 
 func hostPort(raw string) string { return strings.TrimPrefix(raw, "http://") }
