@@ -30,12 +30,23 @@ type AdConsent struct{ Storage, UserData, Personalization bool }
 type Parcel struct {
 	Header http.Header
 	Body   []byte
+	// Log is what is kept of the request as proof, and what its hash is of: the
+	// body without secrets. nil: the body, which has none.
+	Log []byte
 	// Unfit are events that the destination would not keep, or that must not
 	// leave. Where there are any, nothing is sent; the rest is packed anew.
 	Unfit []Unfit
 	// Changed counts what the mapping had to change to stay within the
 	// destination's limits and Sluice's promise, by a word or a rule's number.
 	Changed map[string]int
+}
+
+// Logged is what is kept of the request as proof.
+func (p *Parcel) Logged() []byte {
+	if p.Log != nil {
+		return p.Log
+	}
+	return p.Body
 }
 
 // Unfit is an event that is not sent, and the rule that it breaks.

@@ -29,8 +29,15 @@ type Forward struct {
 	State       ForwardState `json:"state"`
 	Reason      string       `json:"reason,omitempty"` // of cancelled and dead
 	Attempts    int          `json:"attempts"`
-	PayloadHash string       `json:"payload_hash,omitempty"` // SHA-256 of the last payload sent, hex
+	PayloadHash string       `json:"payload_hash,omitempty"` // SHA-256 of what the last request said, hex
 	Time        time.Time    `json:"ts"`
+
+	// Sent is what that request said, and what PayloadHash is of: of the outcomes
+	// of one request the first has it. "" where nothing was sent, where consent
+	// was taken back before the outcome was recorded, and once it was since.
+	Sent string `json:"sent,omitempty"`
+	// Token is what the event rested on; it is not encoded.
+	Token consent.Token `json:"-"`
 
 	// Link is set by the committer of the spool.
 	Link

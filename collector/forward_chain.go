@@ -59,6 +59,17 @@ func mark(salt string, receipt consent.ID) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// SentMatches reports whether what the outcome says was sent has the hash that
+// was logged, and whether it says anything at all: where it does not, nothing
+// contradicts.
+func (f *Forward) SentMatches() (matches, known bool) {
+	if f.Sent == "" {
+		return true, false
+	}
+	sum := sha256.Sum256([]byte(f.Sent))
+	return hex.EncodeToString(sum[:]) == f.PayloadHash, true
+}
+
 // ForwardChain links outcomes. Link and Settled are called by the spool's
 // committer alone; a link counts once the frame that holds it is on disk.
 type ForwardChain struct {
@@ -125,11 +136,14 @@ func (v *ForwardVerifier) Check(f Forward) error {
 		return err
 	}
 	cut := f.Salt == "" && f.ReceiptID == consent.ID{}
+	sent, _ := f.SentMatches()
 	switch first := v.Rows == 0; {
 	case sum != f.Hash:
 		return problem("its content does not match its hash: it has been edited")
 	case !cut && mark(f.Salt, f.ReceiptID) != f.Mark:
 		return problem("it names another receipt than the one it was sent under")
+	case !sent:
+		return problem("what it says was sent does not match its payload_hash: it has been edited")
 	case !first && f.ChainID != v.Head.ChainID:
 		return problem("it belongs to chain %s, not %s", f.ChainID, v.Head.ChainID)
 	case !first && f.N <= v.Head.N:

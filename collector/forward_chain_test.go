@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -19,7 +20,7 @@ func chained(t *testing.T, n int) []Forward {
 	for i := range n {
 		f := Forward{
 			Site: "example.com", EventID: fmt.Sprint(i), EventSeq: uint64(i), ReceiptID: uuid.New(), Destination: "google-analytics",
-			State: Acknowledged, Attempts: 1, PayloadHash: "feed", Time: noon.Add(time.Duration(i) * time.Second),
+			State: Acknowledged, Attempts: 1, PayloadHash: fmt.Sprintf("%x", sha256.Sum256([]byte("said"))), Sent: "said", Time: noon.Add(time.Duration(i) * time.Second),
 		}
 		if err := c.Link(&f); err != nil {
 			t.Fatal(err)
@@ -49,6 +50,8 @@ func TestForwardChain(t *testing.T) {
 		{"untouched", func(f []Forward) []Forward { return f }, 0, 0},
 		{"state edited", func(f []Forward) []Forward { f[2].State = Cancelled; return f }, 3, 0},
 		{"payload edited", func(f []Forward) []Forward { f[2].PayloadHash = "dead"; return f }, 3, 0},
+		{"what was sent edited", func(f []Forward) []Forward { f[2].Sent = "{}"; return f }, 3, 0},
+		{"what was sent taken out", func(f []Forward) []Forward { f[1].Sent = ""; return f }, 0, 0},
 		{"time edited", func(f []Forward) []Forward { f[2].Time = f[2].Time.Add(time.Millisecond); return f }, 3, 0},
 		{"below the millisecond", func(f []Forward) []Forward { f[2].Time = f[2].Time.Add(time.Microsecond); return f }, 0, 0},
 		{"another receipt", func(f []Forward) []Forward { f[2].ReceiptID = uuid.New(); return f }, 3, 0},

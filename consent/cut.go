@@ -22,8 +22,8 @@ type Cut struct {
 // Forever cuts every token of a consent, those to come included.
 const Forever = math.MaxUint32
 
-// covers reports whether the cut takes use back from token t.
-func (c *Cut) covers(t Token, use Use) bool {
+// Covers reports whether the cut takes use back from token t.
+func (c *Cut) Covers(t Token, use Use) bool {
 	if c == nil {
 		return false
 	}

@@ -66,7 +66,7 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 	if !at.Before(issued.Add(p.lifetime(notice))) {
 		return Expired
 	}
-	if cut.covers(t, use) {
+	if cut.Covers(t, use) {
 		return Withdrawn
 	}
 	bit := notice.purposeBit(use.Purpose)

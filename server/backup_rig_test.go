@@ -33,14 +33,15 @@ const nowhere = "http://127.0.0.1:1/sluice"
 // example.com, which anonymises what was collected when a visitor withdraws,
 // and erasing.example, which erases it.
 type installation struct {
-	t     *testing.T
-	dir   string // data_dir
-	extra string // more lines of the configuration
+	t      *testing.T
+	dir    string // data_dir
+	extra  string // more lines of the configuration
+	google string // URL of a stand-in for Google
 }
 
 func newInstallation(t *testing.T) *installation {
 	t.Helper()
-	return &installation{t: t, dir: filepath.Join(t.TempDir(), "data")}
+	return &installation{t: t, dir: filepath.Join(t.TempDir(), "data"), google: "http://127.0.0.1:1"}
 }
 
 // requireEngine skips where libchdb is not installed; CI turns that into a
@@ -65,9 +66,9 @@ data_dir: %s
 clickhouse: {url: %q}
 %s
 sites:
-  - {domain: example.com, services: [{preset: google-analytics, measurement_id: G-TEST123, api_secret: a-secret-of-the-test, endpoint: "http://127.0.0.1:1/mp/collect"}]}
+  - {domain: example.com, services: [{preset: google-analytics, measurement_id: G-TEST123, api_secret: a-secret-of-the-test, endpoint: "%s/mp/collect"}]}
   - {domain: erasing.example, on_withdrawal: erase}
-`, i.dir, clickHouse, i.extra)
+`, i.dir, clickHouse, i.extra, i.google)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		i.t.Fatal(err)
 	}

@@ -58,14 +58,17 @@ type shownForward struct {
 	Reason      string                 `json:"reason,omitempty"`
 	Attempts    int                    `json:"attempts"`
 	Time        string                 `json:"ts"`
-	PayloadHash string                 `json:"payload_hash,omitempty"` // SHA-256 of the last request's body
+	PayloadHash string                 `json:"payload_hash,omitempty"` // SHA-256 of what the last request said
+	Sent        string                 `json:"sent,omitempty"`         // what that request said, to the byte; secrets taken out
+	SentCheck   string                 `json:"sent_check"`             // whether it has that hash, and else why not
 	Event       *store.SubjectEvent    `json:"event"`                  // null: taken back since, or expired
 	Receipt     json.RawMessage        `json:"receipt"`                // null: cut off by a withdrawal
 	Chain       collector.Link         `json:"chain"`
 }
 
 // runForwardsShow prints what became of an event at every recipient: the event
-// that was mapped, under which receipt, and what came back.
+// that was mapped, what was sent, under which receipt, and what came back. It
+// fails where a row does not hold what was logged.
 func runForwardsShow(ctx context.Context, t terminal, args []string) (err error) {
 	var path *string
 	fs, err := flags(t, "forwards show", args, 1, func(fs *flag.FlagSet) { path = configFlag(fs) })
@@ -88,20 +91,50 @@ func runForwardsShow(ctx context.Context, t terminal, args []string) (err error)
 		return fmt.Errorf("no outcome of event %s is stored: it was meant for nobody else, waits still, or was erased", fs.Arg(0))
 	}
 	out := make([]shownForward, len(forwards))
+	var edited error
 	for i, f := range forwards {
+		if f.Sent, err = s.SentWith(ctx, f); err != nil {
+			return err
+		}
 		if out[i], err = show(ctx, s, f); err != nil {
 			return err
 		}
+		check, err := sentCheck(f)
+		out[i].SentCheck, edited = check, errors.Join(edited, err)
 	}
 	enc := json.NewEncoder(t.out)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(out)
+	return errors.Join(enc.Encode(out), edited)
+}
+
+// sentCheck says whether what an outcome says was sent is what was logged, and
+// where nothing is kept, why. An error means that the row has been edited.
+func sentCheck(f collector.Forward) (string, error) {
+	if f.N > 0 {
+		var alone collector.ForwardVerifier
+		if err := alone.Check(f); err != nil {
+			return "does not match what was logged: the row has been edited", err
+		}
+	}
+	switch matches, known := f.SentMatches(); {
+	case !matches:
+		return "does not match the logged hash", fmt.Errorf("event %s to %s: what it says was sent does not match its payload_hash", f.EventID, f.Destination)
+	case known:
+		return "matches the logged hash", nil
+	case f.PayloadHash == "":
+		return "nothing was sent", nil
+	case f.ReceiptID == (consent.ID{}):
+		return "not kept: a withdrawal has emptied it", nil
+	case f.State == collector.Cancelled:
+		return "not kept: consent was gone when the outcome was recorded", nil
+	}
+	return "not kept: consent was taken back before the outcome was recorded, the event's retention has passed, or an earlier version recorded it", nil
 }
 
 func show(ctx context.Context, s *store.Store, f collector.Forward) (shownForward, error) {
 	out := shownForward{
-		Destination: f.Destination, State: f.State, Reason: f.Reason, Attempts: f.Attempts, PayloadHash: f.PayloadHash,
+		Destination: f.Destination, State: f.State, Reason: f.Reason, Attempts: f.Attempts, PayloadHash: f.PayloadHash, Sent: f.Sent,
 		Time: f.Time.UTC().Format("2006-01-02T15:04:05.000Z"), Chain: f.Link,
 	}
 	if f.ReceiptID == (consent.ID{}) {

@@ -122,13 +122,17 @@ func (j *journal) withdrawals(list []*consent.Withdrawal) []spool.Entry {
 }
 
 // outcomes is the journal as the forwarder sees it: its records are terminal
-// outcomes.
+// outcomes. What a request said is left out where a withdrawal or an erasure
+// has come before it, which nothing would empty any more.
 type outcomes struct{ *journal }
 
 func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) error {
 	entries := make([]spool.Entry, len(outcomes))
 	for i, f := range outcomes {
 		entries[i] = &recordEntry{journal: j.journal, kind: spool.KindForward, append: func(dst []byte) ([]byte, error) {
+			if j.takenBack(&f) {
+				f.Sent = ""
+			}
 			if err := j.forwards.Link(&f); err != nil {
 				return dst, err
 			}
@@ -136,6 +140,13 @@ func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) erro
 		}}
 	}
 	return j.append(ctx, entries...)
+}
+
+// takenBack reports whether what was collected under an outcome's consent, up
+// to its event, has been taken back.
+func (j *journal) takenBack(f *collector.Forward) bool {
+	id := f.Token.Consent
+	return j.index.Cut(id).Covers(f.Token, consent.StatisticsUse) || j.index.Erased(id, j.spool.ID(), f.EventSeq)
 }
 
 func (j *journal) append(ctx context.Context, entries ...spool.Entry) error {

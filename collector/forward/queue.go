@@ -196,6 +196,7 @@ func (q *queue) put(ctx context.Context, shipments []*shipment) error {
 func (q *queue) end(ctx context.Context, outcomes []collector.Forward) error {
 	entries := make([]spool.Entry, len(outcomes))
 	for i, f := range outcomes {
+		f.Sent = "" // the server's spool has it
 		entries[i] = outcomeEntry{f}
 	}
 	err := q.Append(context.WithoutCancel(ctx), entries...)

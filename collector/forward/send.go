@@ -42,7 +42,8 @@ type shipment struct {
 	tried      int // attempts before it was queued
 	unanswered int
 	began      time.Time // of the first attempt
-	hash       string    // of the last payload
+	hash       string    // of what the last request said
+	sent       string    // that itself
 }
 
 // load puts an event on, unless it does not belong here or does not fit: an
@@ -143,8 +144,8 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 		return 0 // nothing was sent; the next try sees why
 	}
 	t.attempts++
-	sum := sha256.Sum256(parcel.Body)
-	t.hash = hex.EncodeToString(sum[:])
+	sum := sha256.Sum256(parcel.Logged())
+	t.hash, t.sent = hex.EncodeToString(sum[:]), string(parcel.Logged())
 	t.count(func(s *Stats) {
 		s.Requests++
 		if t.attempts > 1 {
@@ -294,13 +295,18 @@ func (t *shipment) where(match func(*collector.Event) bool) []*collector.Event {
 	return out
 }
 
-// end takes events out of the shipment with their outcome.
+// end takes events out of the shipment with their outcome. What was said of
+// those whose consent is gone is not kept.
 func (t *shipment) end(events []*collector.Event, state collector.ForwardState, reason string) {
-	for _, ev := range events {
-		t.done = append(t.done, collector.Forward{
+	for i, ev := range events {
+		f := collector.Forward{
 			Site: ev.Site, EventID: ev.ID, EventSeq: ev.Seq, ReceiptID: ev.Token.Receipt, Destination: t.o.Service,
-			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(),
-		})
+			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(), Token: ev.Token,
+		}
+		if i == 0 && state != collector.Cancelled {
+			f.Sent = t.sent
+		}
+		t.done = append(t.done, f)
 	}
 	events = slices.Clone(events)
 	keep := func(ev *collector.Event) bool { return !slices.Contains(events, ev) }

@@ -68,9 +68,10 @@ func TestAcknowledged(t *testing.T) {
 		for i, id := range []string{"a", "b"} {
 			want = append(want, collector.Forward{
 				Site: "example.com", EventID: id, EventSeq: uint64(i + 1), ReceiptID: one.Receipt, Destination: "google-analytics",
-				State: collector.Acknowledged, Attempts: 1, PayloadHash: hex.EncodeToString(sum[:]), Time: time.Now().UTC(),
+				State: collector.Acknowledged, Attempts: 1, PayloadHash: hex.EncodeToString(sum[:]), Time: time.Now().UTC(), Token: one,
 			})
 		}
+		want[0].Sent = string(hits[0].Body)
 		if diff := cmp.Diff(want, r.recorded); diff != "" {
 			t.Errorf("outcomes (-want +got):\n%s", diff)
 		}

@@ -93,13 +93,23 @@ func (d *Destination) Pack(events []*collector.Event, _ collector.AdConsent, _ t
 	for _, ev := range events {
 		out.Requests = append(out.Requests, "?"+d.request(ev).Encode())
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(out); err != nil {
-		return collector.Parcel{}, fmt.Errorf("encode bulk request: %w", err)
+	body, err := out.encode()
+	if err != nil {
+		return collector.Parcel{}, err
 	}
-	return collector.Parcel{Header: http.Header{"Content-Type": {"application/json"}}, Body: bytes.TrimRight(b.Bytes(), "\n")}, nil
+	out.Token = "redacted"
+	log, err := out.encode()
+	return collector.Parcel{Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Log: log}, err
+}
+
+func (b bulk) encode() ([]byte, error) {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(b); err != nil {
+		return nil, fmt.Errorf("encode bulk request: %w", err)
+	}
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
 }
 
 // request is one event; parameters without a value are left out.

@@ -90,6 +90,19 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// TestLog: what is kept of a request as proof has everything but the token.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	parcel, err := website(t).Pack([]*collector.Event{event("pageview")}, collector.AdConsent{}, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(string(parcel.Body), `"token_auth":"t0ken"`, `"token_auth":"redacted"`, 1)
+	if got := string(parcel.Logged()); got != want || strings.Contains(got, "t0ken") {
+		t.Errorf("kept: %s, want %s", got, want)
+	}
+}
+
 func TestVisitorID(t *testing.T) {
 	t.Parallel()
 	d := website(t)

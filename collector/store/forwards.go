@@ -15,14 +15,14 @@ import (
 func (r *forwardRow) forward() collector.Forward {
 	return collector.Forward{
 		Site: r.Site, EventID: r.EventID, EventSeq: r.EventSeq, ReceiptID: r.ReceiptID, Destination: r.Destination,
-		State: collector.ForwardState(r.State), Reason: r.Reason, Attempts: int(r.Attempts), PayloadHash: r.PayloadHash, Time: r.Time,
+		State: collector.ForwardState(r.State), Reason: r.Reason, Attempts: int(r.Attempts), PayloadHash: r.PayloadHash, Time: r.Time, Sent: r.Sent,
 		Link: collector.Link{ChainID: r.ChainID, N: r.N, PrevHash: r.PrevHash, Salt: r.Salt, Mark: r.Mark, Hash: r.Hash},
 	}
 }
 
 // forwardColumns are those of forward.
 const forwardColumns = `site, event_id, event_seq, receipt_id, destination, state, reason, attempts, payload_hash, ts,
-	chain_id, n, prev_hash, salt, mark, hash`
+	chain_id, n, prev_hash, salt, mark, hash, sent`
 
 // Forwards goes through all outcomes that have a place in a chain, one chain
 // after another, each in its order. It ends at the first error, which it
@@ -69,6 +69,26 @@ func (s *Store) ForwardsOf(ctx context.Context, eventID string) ([]collector.For
 		out[i] = rows[i].forward()
 	}
 	return out, nil
+}
+
+// SentWith returns what the request said that an outcome is about, which is kept
+// with one of that request's outcomes; "" where it is not kept.
+func (s *Store) SentWith(ctx context.Context, f collector.Forward) (string, error) {
+	if f.Sent != "" || f.PayloadHash == "" || f.ReceiptID == uuid.Nil {
+		return f.Sent, nil
+	}
+	var rows []forwardRow
+	err := s.conn.Select(ctx, &rows, `SELECT sent FROM forwards FINAL WHERE receipt_id = {receipt:UUID} AND site = {site:String}
+		AND destination = {destination:String} AND payload_hash = {hash:String} AND sent != '' LIMIT 1`,
+		clickhouse.Named("receipt", f.ReceiptID), clickhouse.Named("site", f.Site),
+		clickhouse.Named("destination", f.Destination), clickhouse.Named("hash", f.PayloadHash))
+	if err != nil {
+		return "", fmt.Errorf("read what was sent of event %s: %w", f.EventID, err)
+	}
+	if len(rows) == 0 {
+		return "", nil
+	}
+	return rows[0].Sent, nil
 }
 
 // EventOf returns the event that an outcome is about; nil where it was taken

@@ -3,7 +3,29 @@ package store
 import (
 	"testing"
 	"time"
+
+	"sluice/collector"
 )
+
+// TestSentUntil: what was sent tells of an event, and goes when that does, or
+// with its row where the row goes first.
+func TestSentUntil(t *testing.T) {
+	t.Parallel()
+	f := collector.Forward{Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Sent: "x"}
+	for _, c := range []struct {
+		name             string
+		events, forwards Period
+		want             string
+	}{
+		{"events go first", Period{Days: 30}, Period{Months: 13}, "2026-04-01"},
+		{"outcomes go first", Period{Months: 25}, Period{Months: 13}, "2027-04-02"},
+	} {
+		row := newForwardRow(&f, origin{}, Retention{Events: c.events, Forwards: c.forwards})
+		if got := row.SentUntil.Format(time.DateOnly); got != c.want || row.SentUntil.After(row.KeepUntil) {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
 
 func TestKeepUntil(t *testing.T) {
 	t.Parallel()

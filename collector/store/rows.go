@@ -205,12 +205,19 @@ type forwardRow struct {
 	Salt        string    `ch:"salt"`
 	Mark        string    `ch:"mark"`
 	Hash        string    `ch:"hash"`
+	Sent        string    `ch:"sent"`
+	SentUntil   time.Time `ch:"sent_until"`
 	origin
 }
 
 func newForwardRow(f *collector.Forward, at origin, keep Retention) *forwardRow {
 	at.KeepUntil = keepUntil(f.Time, keep.Forwards)
+	until := keepUntil(f.Time, keep.Events)
+	if at.KeepUntil.Before(until) {
+		until = at.KeepUntil
+	}
 	return &forwardRow{
+		Sent: f.Sent, SentUntil: until,
 		Site: f.Site, EventID: f.EventID, EventSeq: f.EventSeq, ReceiptID: f.ReceiptID, Destination: f.Destination,
 		State: string(f.State), Reason: f.Reason, Attempts: uint32(max(f.Attempts, 0)), PayloadHash: f.PayloadHash, Time: f.Time,
 		ChainID: f.ChainID, N: f.N, PrevHash: f.PrevHash, Salt: f.Salt, Mark: f.Mark, Hash: f.Hash, origin: at,

@@ -67,6 +67,7 @@ type SubjectForward struct {
 	State       string    `ch:"state" json:"state"`
 	Reason      string    `ch:"reason" json:"reason,omitempty"`
 	Time        time.Time `ch:"ts" json:"ts"`
+	Sent        string    `ch:"sent" json:"sent,omitempty"` // what they were told, with the first event of a request
 }
 
 // subjectColumns are those of SubjectEvent.
@@ -98,7 +99,7 @@ func (s *Store) Subject(ctx context.Context, consentID uuid.UUID) (Subject, erro
 	if err != nil {
 		return Subject{}, fmt.Errorf("read the events of a consent: %w", err)
 	}
-	err = s.conn.Select(ctx, &out.Forwards, `SELECT event_id, destination, state, reason, ts
+	err = s.conn.Select(ctx, &out.Forwards, `SELECT event_id, destination, state, reason, ts, sent
 		FROM forwards FINAL WHERE receipt_id IN `+receipts+` ORDER BY ts, seq`, of)
 	if err != nil {
 		return Subject{}, fmt.Errorf("read the forwards of a consent: %w", err)

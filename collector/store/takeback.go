@@ -263,7 +263,7 @@ func (s *Store) anonymise(ctx context.Context, where []string) error {
 	none := "receipt_id = toUUID('" + uuid.Nil.String() + "')"
 	for _, change := range []struct{ table, set string }{
 		{"events", strings.Join([]string{hash("visitor"), hash("session"), hash("event_id"), "ip_hash = ''", none}, ", ")},
-		{"forwards", none + ", salt = ''"},
+		{"forwards", none + ", salt = '', sent = ''"},
 	} {
 		condition, err := s.matching(ctx, change.table, where)
 		if err != nil {

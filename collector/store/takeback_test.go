@@ -46,6 +46,7 @@ func TestWithdrawal(t *testing.T) {
 		spool.Record{Kind: spool.KindEvent, Data: r.event(other.consent, other.first, func(e *collector.Event) { e.ID = "other" })},
 		spool.Record{Kind: spool.KindForward, Data: r.encode(collector.Forward{
 			Site: "example.com", EventID: "a", ReceiptID: one.first, Destination: "google-analytics", State: collector.Acknowledged, Time: now,
+			PayloadHash: "feed", Sent: "that ada was here",
 		})},
 		spool.Record{Kind: spool.KindWithdrawal, Data: r.encode(withdrawal)},
 		spool.Record{Kind: spool.KindReceipt, Data: r.receipt(one.consent, one.second, chain)},
@@ -79,8 +80,8 @@ func TestWithdrawal(t *testing.T) {
 	if got := value[[]string](t, s, "SELECT arraySort(groupArray(event_id)) FROM events WHERE NOT "+cutOff); !cmp.Equal(got, []string{"granted anew", "late", "other"}) {
 		t.Errorf("events left alone: got %v", got)
 	}
-	if got := value[uint64](t, s, "SELECT count() FROM forwards WHERE "+cutOff); got != 1 {
-		t.Errorf("forwards cut off: got %d, want 1", got)
+	if got := value[string](t, s, "SELECT concat(toString(count()), ' ', any(sent), any(payload_hash)) FROM forwards WHERE "+cutOff); got != "1 feed" {
+		t.Errorf("forwards cut off, with what was sent: got %q, want one that has a hash alone", got)
 	}
 
 	t.Run("erasure", func(t *testing.T) {
