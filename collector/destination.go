@@ -28,10 +28,12 @@ type AdConsent struct{ Storage, UserData, Personalization bool }
 // Parcel is one request to a destination: a POST of Body with Header, to which
 // nothing is added but Content-Length and User-Agent.
 type Parcel struct {
-	Header http.Header
-	Body   []byte
-	// Log is what is kept of the request as proof, and what its hash is of: the
-	// body without secrets. nil: the body, which has none.
+	// Path and Query replace those of the destination's URL where Path is set.
+	Path, Query string
+	Header      http.Header
+	Body        []byte
+	// Log is what is kept of the request as proof, and what its hash is of: what
+	// it says, without secrets. nil: the body, which has none.
 	Log []byte
 	// Unfit are events that the destination would not keep, or that must not
 	// leave. Where there are any, nothing is sent; the rest is packed anew.

@@ -51,8 +51,11 @@ type Event struct {
 	// GASessions are the sessions that gtag's own cookies named, each as
 	// MEASUREMENT_ID=number, apart by spaces; read with GoogleSession.
 	GASessions string
-	NoAds      AdConsentDenied // denied in the browser, whatever the token grants
-	NoForward  bool            // stored, but sent to nobody: the request carried a signal that its token was not given under
+	// Gtag is what gtag.js said of its hit beside the event (see gtagMarks), as a
+	// query; "" where the hit is not to be relayed as gtag wrote it.
+	Gtag      string
+	NoAds     AdConsentDenied // denied in the browser, whatever the token grants
+	NoForward bool            // stored, but sent to nobody: the request carried a signal that its token was not given under
 
 	Notice string        // version of the notice the token was given under
 	Token  consent.Token // what the event rests on; checked again before every send
@@ -65,8 +68,8 @@ type Prop struct {
 }
 
 // eventVersion opens the spool encoding of an event. Version 1 ends its strings
-// before GASessions; it is still read.
-const eventVersion = 2
+// before GASessions, version 2 before Gtag; they are still read.
+const eventVersion = 3
 
 // Value kinds of a property.
 const (
@@ -86,12 +89,12 @@ const (
 
 // stringFields lists an event's strings in the order of the encoding. New ones
 // go to the end, with a new eventVersion.
-func (e *Event) stringFields() [33]*string {
+func (e *Event) stringFields() [34]*string {
 	return [...]*string{
 		&e.ID, &e.Site, &e.Name, &e.Visitor, &e.Session, &e.Hostname, &e.Path, &e.Query, &e.Title, &e.Referrer,
 		&e.Source, &e.Channel, &e.UTMSource, &e.UTMMedium, &e.UTMCampaign, &e.UTMTerm, &e.UTMContent,
 		&e.Country, &e.Region, &e.City, &e.Browser, &e.BrowserVersion, &e.OS, &e.OSVersion, &e.Device, &e.Language,
-		&e.Revenue, &e.Currency, &e.Items, &e.IPHash, &e.GAClientID, &e.Notice, &e.GASessions,
+		&e.Revenue, &e.Currency, &e.Items, &e.IPHash, &e.GAClientID, &e.Notice, &e.GASessions, &e.Gtag,
 	}
 }
 
@@ -151,11 +154,11 @@ func appendString(dst []byte, s string) []byte {
 const fixedEvent = 1 + 1 + 8 + 8 + 2 + 2 + 4 + 16 + 16 + 4 + 2 + 4 + 4
 
 // eventStrings is how many strings a version has.
-var eventStrings = map[byte]int{1: 32, 2: 33}
+var eventStrings = map[byte]int{1: 32, 2: 33, 3: 34}
 
 // ErrEventEncoding is a spool record that is not an event of a version known
 // here.
-var ErrEventEncoding = errors.New("not an event record of version 1 or 2")
+var ErrEventEncoding = errors.New("not an event record of version 1, 2 or 3")
 
 // DecodeEventHead reads the site and what has no string: enough to tell
 // whether a reader wants the rest, at a tenth of the price.

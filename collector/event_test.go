@@ -39,21 +39,29 @@ func TestEventRoundTrip(t *testing.T) {
 	}
 }
 
-// TestDecodeVersion1 reads what an earlier version left in the spool: without
-// its last string.
-func TestDecodeVersion1(t *testing.T) {
+// TestDecodeOldVersions reads what earlier versions left in the spool: without
+// the last strings.
+func TestDecodeOldVersions(t *testing.T) {
 	t.Parallel()
-	want := full()
-	want.GASessions, want.Props = "", nil
-	old := want.appendTo(nil)
-	old = append(old[:len(old)-2], 0) // without the empty string; no properties
-	old[0] = 1
-	got, err := DecodeEvent(old)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	for version, missing := range map[byte]int{1: 2, 2: 1} {
+		want := full()
+		want.ID, want.Site, want.Gtag, want.Props = "an id", "example.com", "", nil
+		if version == 1 {
+			want.GASessions = ""
+		}
+		old := want.appendTo(nil)
+		old = append(old[:len(old)-missing-1], 0) // without the empty strings; no properties
+		old[0] = version
+		got, err := DecodeEvent(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("version %d (-want +got):\n%s", version, diff)
+		}
+		if key, err := KeyOfRecord(old); err != nil || key != keyOf("example.com", want.Token.Consent, "an id") {
+			t.Errorf("version %d has the key %x, %v", version, key, err)
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func newHouse(t testing.TB, options ...func(*Options)) *house {
 		Sites: map[string]SiteOptions{"example.com": {
 			ExcludeIPs:   []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 			ExcludePaths: []string{"/admin/*", "/health"}, ExcludeBots: true,
-			Google: []GoogleService{{"google-analytics", "G-TEST"}},
+			Google: []GoogleService{{Service: "google-analytics", MeasurementID: "G-TEST"}},
 		}},
 	}
 	for _, set := range options {

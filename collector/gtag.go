@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type googleHit struct {
 	session  string // session id
 	denied   bool   // analytics_storage is denied
 	noAds    AdConsentDenied
+	marks    string // what else is needed to relay it; a query
 }
 
 // AdConsentDenied says which of Google's advertising signals were denied in
@@ -185,6 +187,17 @@ var itemKeys = map[string]string{
 	"pi": "promotion_id", "pn": "promotion_name", "cn": "creative_name", "cs": "creative_slot",
 }
 
+// GtagItemKey is the two letters under which gtag writes a field of an item;
+// "": it has none for it.
+func GtagItemKey(name string) string {
+	for letters, of := range itemKeys {
+		if of == name {
+			return letters
+		}
+	}
+	return ""
+}
+
 // gtagItems reads pr1 to pr200 as JSON: fields apart by ~, two letters and the
 // value; of the site's own, kN has the name and vN the value.
 func gtagItems(q url.Values) string {
@@ -234,7 +247,7 @@ func gtagItem(raw string) map[string]any {
 
 // readHit reads who gtag takes the visitor for, and what it says of consent.
 func readHit(q url.Values) *googleHit {
-	hit := &googleHit{property: q.Get("tid")}
+	hit := &googleHit{property: q.Get("tid"), marks: marksOf(q)}
 	if a, b, ok := strings.Cut(q.Get("cid"), "."); ok && isPositive(a) && isPositive(b) {
 		hit.client = a + "." + b
 	}
@@ -247,6 +260,25 @@ func readHit(q url.Values) *googleHit {
 	hit.noAds.UserData = ad || signals[0] || signals[2]
 	hit.noAds.Personalization = ad || signals[0] || signals[3] || q.Get("npa") == "1"
 	return hit
+}
+
+// gtagMarks are the parameters of a hit that become no part of an event and that
+// Google's reports need: property, container, page load, hit, session and its
+// count, whether it is engaged or a first visit, key event, language, traffic
+// that the site marks as its own. None says who somebody is.
+var gtagMarks = []string{"tid", "gtm", "_p", "_s", "sct", "seg", "_ss", "_fv", "_nsi", "_ee", "_c", "ul", "ir", "tt"}
+
+// markForm leaves no room for an address, an e-mail or a text.
+var markForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,40}$`)
+
+func marksOf(q url.Values) string {
+	out := url.Values{}
+	for _, key := range gtagMarks {
+		if v := q.Get(key); markForm.MatchString(v) {
+			out.Set(key, v)
+		}
+	}
+	return out.Encode()
 }
 
 // deniedIn reads gcs: G1, then a digit each for ad_storage and

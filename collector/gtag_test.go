@@ -165,6 +165,33 @@ func TestGtagWire(t *testing.T) {
 	}
 }
 
+// TestGtagMarks: of what becomes no part of an event, a hit that is relayed
+// keeps the marks that Google's reports need, and any other hit nothing.
+func TestGtagMarks(t *testing.T) {
+	t.Parallel()
+	relaying := func(o *Options) {
+		site := o.Sites["example.com"]
+		site.Accept.Gtag = true
+		site.Google = []GoogleService{{Service: "google-analytics", MeasurementID: "G-TEST", Relay: true}}
+		o.Sites["example.com"] = site
+	}
+	hit := newPage().hit("page_view", "_ss", "1", "_fv", "1", "tt", "ada@example.org", "ir", "203.0.113.9", "uid", "7", "em", "x", "_uip", "203.0.113.9", "uafvl", "x")
+	for _, c := range []struct {
+		name   string
+		option func(*Options)
+		want   string
+	}{
+		{"relayed", relaying, "_fv=1&_p=1795435200000&_s=1&_ss=1&gtm=45je5b1v9za200&sct=3&seg=1&tid=G-TEST&ul=de-de"},
+		{"converted", gtagDoor, ""},
+	} {
+		h := newHouse(t, c.option)
+		got, _ := h.collect("GET", hit.Encode(), "", h.consented())
+		if len(got) != 1 || got[0].Gtag != c.want {
+			t.Errorf("%s: %d events, marks %q, want %q", c.name, len(got), got[0].Gtag, c.want)
+		}
+	}
+}
+
 // TestGtagTransport sends the same three hits in each way that gtag has.
 func TestGtagTransport(t *testing.T) {
 	t.Parallel()

@@ -73,7 +73,10 @@ type SiteOptions struct {
 }
 
 // GoogleService is a service whose events go to Google Analytics.
-type GoogleService struct{ Service, MeasurementID string }
+type GoogleService struct {
+	Service, MeasurementID string
+	Relay                  bool // hits of gtag.js go on as such
+}
 
 // Handler holds the doors of the collector. It is safe for concurrent use; Run
 // must run beside it.

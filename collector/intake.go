@@ -287,6 +287,9 @@ func (in *intake) tellGoogle(e *Event, w *wireEvent, properties []string) {
 	e.GASessions = googleSessions(in.header, properties)
 	if hit := w.google; hit != nil {
 		e.NoAds = hit.noAds
+		if in.site.relays(hit.property) {
+			e.Gtag = hit.marks
+		}
 		if hit.client != "" {
 			e.GAClientID = hit.client
 		}

@@ -17,7 +17,7 @@ import (
 // KeyOfRecord returns what makes an event the same as another one (site,
 // consent and id), from its spool encoding.
 func KeyOfRecord(b []byte) (EventKey, error) {
-	if len(b) < fixedEvent || b[0] != eventVersion {
+	if len(b) < fixedEvent || eventStrings[b[0]] == 0 {
 		return EventKey{}, ErrEventEncoding
 	}
 	// The id and the site are the first two strings, see stringFields.

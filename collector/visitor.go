@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -244,4 +245,9 @@ func (o *SiteOptions) granted(policy *consent.Policy, p Permit, cut *consent.Cut
 		}
 	}
 	return ids
+}
+
+// relays reports whether hits of a property go on as gtag wrote them.
+func (o *SiteOptions) relays(property string) bool {
+	return slices.ContainsFunc(o.Google, func(g GoogleService) bool { return g.Relay && g.MeasurementID == property })
 }

@@ -73,7 +73,7 @@ func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 	}
 	for _, d := range s.Destinations() {
 		if d.Preset == config.GoogleAnalytics {
-			o.Google = append(o.Google, collector.GoogleService{Service: d.Service, MeasurementID: d.MeasurementID})
+			o.Google = append(o.Google, collector.GoogleService{Service: d.Service, MeasurementID: d.MeasurementID, Relay: d.Relay})
 		}
 	}
 	return o, err

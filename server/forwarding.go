@@ -35,7 +35,7 @@ func destination(d config.Destination, site *consent.Site) (forward.Destination,
 	case config.GoogleAnalytics:
 		return ga4.New(ga4.Options{
 			MeasurementID: d.MeasurementID, APISecret: collector.Secret(d.APISecret.Reveal()), Endpoint: d.Endpoint,
-			Region: d.Region, Secure: site.Secure(),
+			Region: d.Region, Relay: d.Relay, Secure: site.Secure(),
 		})
 	case config.Webhook:
 		return webhook.New(webhook.Options{

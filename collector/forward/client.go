@@ -153,6 +153,14 @@ func (c *client) request(ctx context.Context, parcel collector.Parcel) *http.Req
 		Method: http.MethodPost, URL: c.url, Host: c.url.Host, Header: header,
 		Body: io.NopCloser(bytes.NewReader(parcel.Body)), ContentLength: int64(len(parcel.Body)),
 	}
+	if len(parcel.Body) == 0 {
+		r.Body = http.NoBody // else the transport takes it for one of unknown length
+	}
+	if parcel.Path != "" {
+		elsewhere := *c.url
+		elsewhere.Path, elsewhere.RawPath, elsewhere.RawQuery = parcel.Path, "", parcel.Query
+		r.URL = &elsewhere
+	}
 	return r.WithContext(ctx)
 }
 

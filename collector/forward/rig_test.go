@@ -60,6 +60,7 @@ type rig struct {
 	seq    uint64
 	queue  string // folder of the sink's queue; "": none
 	room   int64  // of the queue; 0: the default
+	relay  bool   // hits of gtag.js go on as such
 
 	mu       sync.Mutex
 	onDial   func() // called before a connection is opened
@@ -85,9 +86,13 @@ func newRig(t *testing.T) *rig {
 }
 
 // google is the destination that the tests forward to.
-func google(t testing.TB, endpoint string) *ga4.Destination {
+func google(t testing.TB, endpoint string, change ...func(*ga4.Options)) *ga4.Destination {
 	t.Helper()
-	d, err := ga4.New(ga4.Options{MeasurementID: "G-TEST", APISecret: secret, Endpoint: endpoint, Secure: true})
+	o := ga4.Options{MeasurementID: "G-TEST", APISecret: secret, Endpoint: endpoint, Secure: true}
+	for _, f := range change {
+		f(&o)
+	}
+	d, err := ga4.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +103,7 @@ func google(t testing.TB, endpoint string) *ga4.Destination {
 func (r *rig) open() *Sink {
 	r.t.Helper()
 	s, err := New(Options{
-		Policy: r.policy, Service: "google-analytics", Destination: google(r.t, "http://127.0.0.1:1/mp/collect"),
+		Policy: r.policy, Service: "google-analytics", Destination: google(r.t, "http://127.0.0.1:1/mp/collect", func(o *ga4.Options) { o.Relay = r.relay }),
 		Queue: r.queue, QueueBytes: r.room, Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ type Options struct {
 	Endpoint      string // replaces the Measurement Protocol's URL; "": DefaultEndpoint
 	Secure        bool   // the site's pages are https
 	Region        bool   // Google may know the region beside the country
+	Relay         bool   // what gtag.js measured goes on in gtag's own format, see relay.go
 }
 
 // Destination is one property of Google Analytics.
@@ -30,6 +31,9 @@ type Destination struct {
 	o     Options
 	url   collector.Secret
 	query url.Values
+
+	relayPath  string
+	relayQuery url.Values // of the endpoint itself
 }
 
 // New checks the options. The error names what is wrong with them; it never
@@ -47,11 +51,13 @@ func New(o Options) (*Destination, error) {
 	if err != nil {
 		return nil, errors.New("endpoint is not a URL") // the parser's error would repeat it, and it may hold a key
 	}
+	d := &Destination{o: o, relayPath: relayPath(u.Path), relayQuery: u.Query()}
 	q := u.Query()
 	q.Set("measurement_id", o.MeasurementID)
 	q.Set("api_secret", string(o.APISecret))
 	u.RawQuery = q.Encode()
-	return &Destination{o: o, url: collector.Secret(u.String()), query: q}, nil
+	d.url, d.query = collector.Secret(u.String()), q
+	return d, nil
 }
 
 // URL is the endpoint with the property and the secret in its query.
@@ -62,6 +68,9 @@ func (d *Destination) Person(ev *collector.Event) string { return ev.GAClientID 
 
 // Fits keeps a request to 25 events of one client in one place with one device.
 func (d *Destination) Fits(load []*collector.Event, next *collector.Event) bool {
+	if relayed := d.relays(load[0]); relayed || d.relays(next) {
+		return relayed && d.relays(next) && len(load) < judge.MaxEvents && d.samePage(load[0], next)
+	}
 	items := itemsOf(next)
 	for _, ev := range load {
 		items += itemsOf(ev)
@@ -92,6 +101,9 @@ var header = http.Header{"Content-Type": {"application/json"}}
 
 // Pack maps events to a payload and has it judged.
 func (d *Destination) Pack(events []*collector.Event, ads collector.AdConsent, now time.Time) (collector.Parcel, error) {
+	if d.relays(events[0]) {
+		return d.packHits(events, ads, now), nil
+	}
 	payload, losses := build(events, d.o, ads)
 	body, err := payload.encode()
 	if err != nil {

@@ -187,6 +187,7 @@ type Service struct {
 	APISecret     Secret `yaml:"api_secret"`
 	Endpoint      string `yaml:"endpoint"` // replaces the Measurement Protocol URL
 	Region        bool   `yaml:"region"`   // Google Analytics is told the region beside the country
+	Relay         bool   `yaml:"relay"`    // what gtag.js measured goes on in gtag's own format
 
 	URL    string `yaml:"url"`     // of a webhook's receiver, of a Matomo
 	Secret Secret `yaml:"secret"`  // of a webhook: whsec_ and base64

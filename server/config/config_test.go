@@ -262,7 +262,10 @@ func TestProblems(t *testing.T) {
 			`services[0].token: is missing`, `services[0].url: is a web address with a query`, `services[0].site_id: "one" is not the number`,
 		}},
 		{"keys of another preset", site + "    services: [{preset: hotjar, id: \"1\", secret: x, token: y, region: true, url: \"https://x.example\"}]\n", []string{
-			`measurement_id, api_secret, endpoint and region belong to`, `secret belongs to`, `site_id and token belong to`, `url belongs to`,
+			`measurement_id, api_secret, endpoint, region and relay belong to`, `secret belongs to`, `site_id and token belong to`, `url belongs to`,
+		}},
+		{"relay without gtag", site + "    services: [{preset: google-analytics, measurement_id: G-1234567, api_secret: s, relay: true}]\n", []string{
+			`3:85: sites[0].services[0].relay: has nothing to relay: only hits of gtag.js are, which come with accept: {gtag: true}`,
 		}},
 		{"gtag without a property", site + "    accept: {gtag: true}\n", []string{`sites[0].accept.gtag: needs a service with preset: google-analytics`}},
 		{"unknown preset", site + "    services: [{preset: hotjarr}]\n", []string{`3:17: sites[0].services[0].preset: "hotjarr" is not one of`}},

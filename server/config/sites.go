@@ -179,6 +179,7 @@ type Destination struct {
 	APISecret     Secret
 	Endpoint      string // "" means Google's
 	Region        bool
+	Relay         bool
 
 	URL    string
 	Secret Secret
@@ -196,7 +197,7 @@ func (s *Site) Destinations() []Destination {
 		}
 		out = append(out, Destination{
 			Preset: v.Preset, Service: v.slug(),
-			MeasurementID: v.MeasurementID, APISecret: v.APISecret, Endpoint: v.Endpoint, Region: v.Region,
+			MeasurementID: v.MeasurementID, APISecret: v.APISecret, Endpoint: v.Endpoint, Region: v.Region, Relay: v.Relay,
 			URL: v.URL, Secret: v.Secret, SiteID: v.SiteID, Token: v.Token,
 		})
 	}

@@ -55,6 +55,11 @@ func (s *Site) validate(k *checker, path string) {
 	if s.Accept.Gtag && !slices.ContainsFunc(s.Services, func(v Service) bool { return v.Preset == GoogleAnalytics }) {
 		k.say(path+".accept.gtag", "needs a service with preset: %s, whose property gtag names and under whose grant its hits are taken", GoogleAnalytics)
 	}
+	for i := range s.Services {
+		if s.Services[i].Relay && s.Services[i].Preset == GoogleAnalytics && !s.Accept.Gtag {
+			k.say(fmt.Sprintf("%s.services[%d].relay", path, i), "has nothing to relay: only hits of gtag.js are, which come with accept: {gtag: true}")
+		}
+	}
 	k.paths(path+".exclude.paths", s.Exclude.Paths)
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
 	for i, h := range s.Exclude.Hostnames {
@@ -265,8 +270,8 @@ func (v *Service) validateAccount(k *checker, path string) {
 
 // validateForeign refuses an account's keys that belong to another preset.
 func (v *Service) validateForeign(k *checker, path string) {
-	if v.Preset != GoogleAnalytics && (v.MeasurementID != "" || v.APISecret != "" || v.Endpoint != "" || v.Region) {
-		k.say(path, "measurement_id, api_secret, endpoint and region belong to preset: %s", GoogleAnalytics)
+	if v.Preset != GoogleAnalytics && (v.MeasurementID != "" || v.APISecret != "" || v.Endpoint != "" || v.Region || v.Relay) {
+		k.say(path, "measurement_id, api_secret, endpoint, region and relay belong to preset: %s", GoogleAnalytics)
 	}
 	if v.Preset != Webhook && v.Secret != "" {
 		k.say(path, "secret belongs to preset: %s", Webhook)

@@ -133,9 +133,13 @@ sites:
   - {domain: other.example}
   - {domain: shop.localhost, public_url: "http://stats.shop.localhost/_s"}
   - {domain: trackers.localhost, public_url: "http://trackers.localhost/_s", accept: {plausible: true, umami: true, goatcounter: true}}
+  - domain: gtag.localhost
+    public_url: "http://gtag.localhost/_s"
+    accept: {gtag: true}
+    services: [{preset: google-analytics, measurement_id: G-RELAY, api_secret: a-secret-of-the-test, endpoint: %s/mp/collect, relay: true}]
 api_keys: [{name: test, key_hash: "sha256:%s", sites: [localhost]}]
 users: [{email: %q, password_hash: %q, role: admin}]
-`, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, apiKeyHash(), user, passwordHash())
+`, hostPort(r.sluice), hostPort(r.metrics), r.sluice, filepath.Join(r.dir, "data"), countries(t), r.origin(), google.URL, google.URL, apiKeyHash(), user, passwordHash())
 	if err := os.WriteFile(r.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

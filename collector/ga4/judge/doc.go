@@ -36,6 +36,9 @@
 //	21  no JSON key twice
 //	22  no address, no e-mail, no forwarding header: Violations
 //	23  (faults on the way: the standin package)
+//	24  a hit in gtag's own format (Hits) says v=2, tid, cid as number.number, and
+//	    one consent in gcs, gcd and npa; it has no parameter but those that
+//	    Sluice relays (Violations)
 //
 // # Sources
 //

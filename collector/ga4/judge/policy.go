@@ -19,17 +19,22 @@ var forwarding = []string{
 // secretKey matches query keys that carry somebody's identity or access.
 var secretKey = regexp.MustCompile(`(?i)(^|[_-])(e-?mail|mail|token|password|passwd|pwd|secret|auth|session|sid|phone)($|[_-])`)
 
+// foreignHeaders are the headers of a request that must not leave.
+func foreignHeaders(req Request) (out []string) {
+	for _, h := range forwarding {
+		if len(req.Header[http.CanonicalHeaderKey(h)]) > 0 {
+			out = append(out, "header "+h)
+		}
+	}
+	return out
+}
+
 // violations is rule 22: what Sluice never sends, whatever Google would say.
 func violations(req Request) []string {
-	var out []string
+	out := foreignHeaders(req)
 	add := func(format string, args ...any) {
 		if s := fmt.Sprintf(format, args...); !slices.Contains(out, s) {
 			out = append(out, s)
-		}
-	}
-	for _, h := range forwarding {
-		if len(req.Header[http.CanonicalHeaderKey(h)]) > 0 {
-			add("header %s", h)
 		}
 	}
 	for name, values := range req.Query {

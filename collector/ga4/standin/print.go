@@ -20,20 +20,23 @@ func (h Hit) String() string {
 		Consent struct {
 			UserData string `json:"ad_user_data"`
 		} `json:"consent"`
-		Events []struct {
-			Params map[string]any `json:"params"`
-		} `json:"events"`
 	}
 	// What cannot be read is shown by the verdict.
 	_ = json.Unmarshal(h.Body, &body)
 
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s %s → %s", h.At.UTC().Format("15:04:05"), h.Method, h.Path, h.Query.Get("measurement_id"), h.outcome())
+	property := or(h.Query.Get("measurement_id"), h.Query.Get("tid"))
+	if h.Path == HitPath {
+		body.ClientID = h.Query.Get("cid")
+		body.Consent.UserData = h.Query.Get("gcd")
+	}
+	fmt.Fprintf(&b, "%s %s %s %s → %s", h.At.UTC().Format("15:04:05"), h.Method, h.Path, property, h.outcome())
 	fmt.Fprintf(&b, "  client %s  country %s  ad_user_data %s\n", or(body.ClientID, "-"), or(body.Location.Country, "-"), or(body.Consent.UserData, "-"))
+	told := h.told()
 	line := func(e judge.Event, fate string) {
 		page := ""
-		if e.Index < len(body.Events) {
-			page, _ = body.Events[e.Index].Params["page_location"].(string)
+		if e.Index < len(told) {
+			page = told[e.Index].page
 		}
 		fmt.Fprintf(&b, "  %-9s %s %s\n", fate, e.Name, page)
 	}

@@ -24,6 +24,9 @@ const (
 	ValidatePath = "/debug/mp/collect"
 )
 
+// HitPath is where gtag.js sends, and where Sluice relays what it sent.
+const HitPath = judge.HitPath
+
 // defaultKeep is how many hits a server remembers.
 const defaultKeep = 10_000
 
@@ -54,7 +57,7 @@ type Hit struct {
 // hit. A connection cut after the body does not undo the hit.
 func (h Hit) Kept() []judge.Event {
 	cut := h.Fault.Kind == Reset
-	if h.Path != CollectPath || h.Verdict.Invisible || !cut && h.Status/100 != 2 {
+	if h.Path != CollectPath && h.Path != HitPath || h.Verdict.Invisible || !cut && h.Status/100 != 2 {
 		return nil
 	}
 	return h.Verdict.Accepted
@@ -102,7 +105,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hangUp(w)
 		return
 	}
-	if r.URL.Path != CollectPath && r.URL.Path != ValidatePath {
+	if r.URL.Path != CollectPath && r.URL.Path != ValidatePath && r.URL.Path != HitPath {
 		http.NotFound(w, r)
 		return
 	}
@@ -113,7 +116,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	hit := Hit{
 		At: req.At, Method: r.Method, Path: r.URL.Path, Query: maps.Clone(req.Query),
-		Header: r.Header.Clone(), Body: req.Body, Verdict: judge.Judge(req, judge.ByBody), Fault: fault,
+		Header: r.Header.Clone(), Body: req.Body, Fault: fault,
+	}
+	if hit.Path == HitPath {
+		hit.Verdict = judge.Hits(req)
+	} else {
+		hit.Verdict = judge.Judge(req, judge.ByBody)
 	}
 	hit.Status = status(hit)
 	s.record(hit)
