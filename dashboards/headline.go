@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"sluice/dashboards/query"
 )
 
@@ -50,14 +52,13 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 	for _, h := range headlines {
 		q.Metrics = append(q.Metrics, metricsOf(h.metric)...)
 	}
-	is, err := query.Run(ctx, db, q)
-	if err != nil {
-		out.Failed = true
-		return out, err
-	}
-	q.From, q.To = before.From, before.To
-	was, err := query.Run(ctx, db, q)
-	if err != nil {
+	earlier := q
+	earlier.From, earlier.To = before.From, before.To
+	var is, was query.Result
+	ask, ctx := errgroup.WithContext(ctx)
+	ask.Go(func() (err error) { is, err = query.Run(ctx, db, q); return err })
+	ask.Go(func() (err error) { was, err = query.Run(ctx, db, earlier); return err })
+	if err := ask.Wait(); err != nil {
 		out.Failed = true
 		return out, err
 	}

@@ -140,6 +140,7 @@ func startArguments(o Options) []string {
 		"--primary_index_cache_size=" + cache,
 		"--index_mark_cache_size=" + cache,
 		"--query_condition_cache_size=" + cache,
+		"--uncompressed_cache_size=" + cache,
 		"--config-file=" + filepath.Join(o.Dir, configName),
 	}
 	return append(sessionArguments(o), args...)
@@ -156,6 +157,8 @@ func sessionArguments(o Options) []string {
 		// By default a query gets a thread for each GiB that is free: of the
 		// memory above that is one, and a dashboard takes twice as long.
 		"--max_threads_min_free_memory_per_thread=" + strconv.FormatInt(o.MaxMemory/16, 10),
+		// The panels of a dashboard read the same columns one after the other.
+		"--use_uncompressed_cache=1",
 		// A real server has these; the library, made for local use, differs.
 		"--allow_introspection_functions=0",
 		"--implicit_select=0",
