@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/collector/ga4/standin"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/store"
 	"sluice/collector/store/storetest"
 	"sluice/consent"
@@ -54,7 +55,7 @@ func (i *installation) shown(id string) ([]shownForward, error) {
 func TestForwardsCommands(t *testing.T) {
 	t.Parallel()
 	requireEngine(t)
-	google := standin.New(standin.Options{})
+	google := standintest.New(t, standin.Options{})
 	web := httptest.NewServer(google)
 	t.Cleanup(web.Close)
 	i := newInstallation(t)

@@ -18,6 +18,7 @@ import (
 
 	"sluice/collector"
 	"sluice/collector/forward"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/spool"
 	"sluice/consent"
 	"sluice/server/config"
@@ -90,7 +91,7 @@ func newWalk(t *testing.T, seed uint64) *walk {
 		consents: map[string][]decided{}, rows: map[string]bool{}, events: map[string][]row{}, cutBetween: map[*given]bool{},
 		walkTally: walkTally{refused: map[consent.Reason]int{}},
 	}
-	w.google = httptest.NewServer(http.HandlerFunc(w.collect))
+	w.google = httptest.NewServer(standintest.Watch(t, w.collect))
 	w.open()
 	t.Cleanup(func() {
 		if err := w.m.abandon(); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/collector"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/matomo"
 	"sluice/collector/webhook"
 	"sluice/consent"
@@ -38,7 +39,7 @@ func TestOtherDestinations(t *testing.T) {
 			t.Parallel()
 			var mu sync.Mutex
 			var bodies []string
-			web := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			web := httptest.NewServer(standintest.Watch(t, func(_ http.ResponseWriter, r *http.Request) {
 				body, err := io.ReadAll(r.Body)
 				if err != nil {
 					t.Error(err)

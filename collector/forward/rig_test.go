@@ -16,6 +16,7 @@ import (
 	"sluice/collector"
 	"sluice/collector/ga4"
 	"sluice/collector/ga4/standin"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/spool"
 	"sluice/consent"
 )
@@ -74,7 +75,7 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, policy: policy(t), index: consent.NewIndex(), log: &bytes.Buffer{}, conns: make(chan net.Conn)}
-	r.google = standin.New(standin.Options{})
+	r.google = standintest.New(t, standin.Options{})
 	web := &http.Server{Handler: r.google}
 	go web.Serve(listener{r.conns})
 	r.sink = r.open()

@@ -12,6 +12,7 @@ import (
 
 	"sluice/collector"
 	"sluice/collector/ga4/standin"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/spool"
 	"sluice/consent"
 )
@@ -47,7 +48,7 @@ func (j journal) Record(ctx context.Context, outcomes []collector.Forward) error
 func TestOverSpool(t *testing.T) {
 	t.Parallel()
 	const visitors, each = 60, 5
-	heard := standin.New(standin.Options{})
+	heard := standintest.New(t, standin.Options{})
 	web := httptest.NewServer(heard)
 	t.Cleanup(web.Close)
 	heard.Fail(standin.Fault{Kind: standin.Slow, Delay: 2 * time.Millisecond})

@@ -67,6 +67,9 @@ func startDemo(t *testing.T) string {
 		if err := <-ended; err != nil {
 			t.Errorf("sluice demo: %v\n%s", err, out)
 		}
+		if strings.Contains(out.String(), "MUST NOT BE SENT") {
+			t.Errorf("the demo's stand-in was told what must not leave:\n%s", out)
+		}
 	})
 	said := regexp.MustCompile(`The shop +(http://\S+)`)
 	r := &rig{t: t, logs: out}

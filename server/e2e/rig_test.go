@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"sluice/collector/ga4/standin"
+	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/store/engine"
 	"sluice/server"
 	"sluice/static/browsertest"
@@ -112,7 +113,7 @@ const (
 func newRig(t *testing.T, p prefix) *rig {
 	t.Helper()
 	requireEngine(t)
-	r := &rig{t: t, dir: t.TempDir(), logs: &logs{}, visitor: visitorV4, google: standin.New(standin.Options{OwnHosts: []string{"localhost"}})}
+	r := &rig{t: t, dir: t.TempDir(), logs: &logs{}, visitor: visitorV4, google: standintest.New(t, standin.Options{OwnHosts: []string{"localhost"}})}
 	google := httptest.NewServer(r.google)
 	t.Cleanup(google.Close)
 	r.sluice, r.metrics = "http://"+freeAddress(t), "http://"+freeAddress(t)

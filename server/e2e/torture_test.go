@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice/collector/ga4/standin"
+	"sluice/collector/ga4/standin/standintest"
 )
 
 // The sites of the tests with processes. Withdrawals anonymise on the first,
@@ -44,7 +45,7 @@ type google struct {
 
 func newGoogle(t *testing.T) *google {
 	g := &google{told: map[string][]time.Time{}}
-	g.Server = httptest.NewServer(standin.New(standin.Options{Keep: 1, OnHit: g.hit}))
+	g.Server = httptest.NewServer(standintest.New(t, standin.Options{Keep: 1, OnHit: g.hit}))
 	t.Cleanup(g.Close)
 	return g
 }

@@ -35,7 +35,11 @@ type Options struct {
 	OwnHosts []string         // the sites' hosts; a literal address among them may be named
 	Now      func() time.Time // nil: time.Now
 	OnHit    func(Hit)        // called with each hit, one at a time, before the answer; nil: nobody
-	Keep     int              // hits remembered, the oldest go first; 0: 10 000
+	// OnRequest is called with every request, whatever its path and its fate, and
+	// its body as far as it was read; nil: nobody. It must be safe for concurrent
+	// use.
+	OnRequest func(r *http.Request, body []byte)
+	Keep      int // hits remembered, the oldest go first; 0: 10 000
 }
 
 // Hit is one request as it arrived. Its maps and bytes are the receiver's to
@@ -102,16 +106,18 @@ func (s *Server) Reset() {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := s.takeFault()
 	if fault.Kind == Refuse {
+		s.look(r, nil)
 		hangUp(w)
 		return
 	}
-	if r.URL.Path != CollectPath && r.URL.Path != ValidatePath && r.URL.Path != HitPath {
-		http.NotFound(w, r)
-		return
-	}
 	req, err := judge.FromHTTP(r, s.o.Now(), s.o.OwnHosts...)
-	if err != nil {
+	s.look(r, req.Body)
+	switch {
+	case err != nil:
 		http.Error(w, "the request's body did not arrive whole", http.StatusBadRequest)
+		return
+	case r.URL.Path != CollectPath && r.URL.Path != ValidatePath && r.URL.Path != HitPath:
+		http.NotFound(w, r)
 		return
 	}
 	hit := Hit{
@@ -129,6 +135,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, hit)
+}
+
+func (s *Server) look(r *http.Request, body []byte) {
+	if s.o.OnRequest != nil {
+		s.o.OnRequest(r, body)
+	}
 }
 
 func status(h Hit) int {
