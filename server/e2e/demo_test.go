@@ -60,7 +60,7 @@ func startDemo(t *testing.T) string {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, ended := &logs{}, make(chan error, 1)
-	args := []string{"demo", "--listen", freeAddress(t), "--data-dir", t.TempDir(), "--events", "0"}
+	args := []string{"demo", "--listen", namedAddress(t), "--data-dir", t.TempDir(), "--events", "0"}
 	go func() { ended <- server.Run(ctx, args, strings.NewReader(""), out, out) }()
 	t.Cleanup(func() {
 		cancel()

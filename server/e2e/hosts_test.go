@@ -111,7 +111,7 @@ func newHostsRig(t *testing.T, all []*host) *rig {
 	fmt.Fprintf(&text, "server: {listen: %q, metrics_listen: %q, trusted_proxies: [127.0.0.1/32]}\ndata_dir: %q\ngeo: {database: %q}\nsites:\n",
 		hostPort(r.sluice), hostPort(r.metrics), filepath.Join(r.dir, "data"), neighbours(t, r.dir))
 	for _, h := range all {
-		h.address = freeAddress(t)
+		h.address = namedAddress(t)
 		if h.behind = h.address; h.cached {
 			h.behind = freeAddress(t)
 		}

@@ -284,10 +284,21 @@ var taken sync.Map
 // not end up at another test's.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	host := "127.0.0.1"
 	if runtime.GOOS == "linux" {
-		host = "127.0.0.2"
+		return freeOn(t, "127.0.0.2")
 	}
+	return freeOn(t, "127.0.0.1")
+}
+
+// namedAddress is freeAddress for what a browser reaches by a name below
+// localhost, which it takes for 127.0.0.1.
+func namedAddress(t testing.TB) string {
+	t.Helper()
+	return freeOn(t, "127.0.0.1")
+}
+
+func freeOn(t testing.TB, host string) string {
+	t.Helper()
 	for {
 		l, err := net.Listen("tcp", host+":0")
 		if err != nil {

@@ -3,6 +3,8 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -15,7 +17,16 @@ import (
 func TestJourneyOnASubdomain(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, kept)
-	stats := strings.Replace(r.sluice, "127.0.0.1", "stats.shop.localhost", 1)
+	target, err := url.Parse(r.sluice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(req *httputil.ProxyRequest) {
+		req.SetURL(target)
+		req.Out.Host = req.In.Host
+	}})
+	t.Cleanup(front.Close)
+	stats := strings.Replace(front.URL, "127.0.0.1", "stats.shop.localhost", 1)
 	shop := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = w.Write([]byte(`<!doctype html><html lang="en"><title>Elsewhere</title><script async src="` + stats + `/_s/s.js" data-site="shop.localhost"></script><p>A page.`))
