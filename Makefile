@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run build test property schedules fuzz torture check bench bench-banner deps dist geo chromium hosts tools clean
+.PHONY: help run build test property schedules fuzz torture check bench bench-banner deps dist geo chromium hosts wrk tools clean
 
 GO      ?= go
 ARGS    ?=
@@ -90,7 +90,7 @@ check: deps $(LINT) $(NEXT) ## format, vet, lint, types, byte budget, static/dis
 	$(call say,package-lock.json names no registry)
 	@! grep -n '"resolved"' package-lock.json server/e2e/testdata/next/package-lock.json || { echo "run npm install with this folder's .npmrc"; exit 1; }
 
-bench: build ## every figure that is promised, as a ratio against a baseline of the same run
+bench: build wrk ## every figure that is promised, as a ratio against a baseline of the same run
 	$(call say,the whole: events through the door beside bare Echo)
 	@$(TESTENV) SLUICE_BIN="$(CURDIR)/bin/sluice" $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./server/e2e
 	$(call say,the parts)
@@ -150,6 +150,17 @@ hosts: $(NEXT)
 			apt-get update -q && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx-light caddy apache2-bin php-cli; \
 		else \
 			echo "the tests of the snippets need$$missing: apt-get install nginx-light caddy apache2-bin php-cli (as root), or packages of your system"; exit 1; \
+		fi; \
+	fi
+
+# The load generator of the benchmark of the whole.
+wrk:
+	@if ! command -v wrk >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			printf '\033[1m==> installing wrk, which makes the load\033[0m\n'; \
+			apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends wrk; \
+		else \
+			echo "the benchmark needs wrk: apt-get install wrk (as root), or a package of your system"; exit 1; \
 		fi; \
 	fi
 

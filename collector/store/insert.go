@@ -155,6 +155,10 @@ func appendRows(batch driver.Batch, rows []row) (unfit int, err error) {
 	return -1, nil
 }
 
+// rowsAtOnce is how many rows are looked at again for each column, so few that
+// the processor's cache still has them.
+const rowsAtOnce = 256
+
 // appendColumns puts rows into the batch column by column, at half the cost of
 // doing it row by row.
 func appendColumns(batch driver.Batch, rows []row) error {
@@ -162,17 +166,29 @@ func appendColumns(batch driver.Batch, rows []row) error {
 		return nil
 	}
 	of := reflect.TypeOf(rows[0]).Elem()
-	for i, column := range batch.Columns() {
-		field, ok := fieldOf(of, column.Name())
+	type column struct {
+		name   string
+		field  []int
+		values reflect.Value // a slice, used for one piece after the other
+		to     driver.BatchColumn
+	}
+	var columns []column
+	for i, c := range batch.Columns() {
+		field, ok := fieldOf(of, c.Name())
 		if !ok {
-			return fmt.Errorf("no field of %s is column %s", of, column.Name())
+			return fmt.Errorf("no field of %s is column %s", of, c.Name())
 		}
-		values := reflect.MakeSlice(reflect.SliceOf(field.Type), len(rows), len(rows))
-		for j, r := range rows {
-			values.Index(j).Set(reflect.ValueOf(r).Elem().FieldByIndex(field.Index))
-		}
-		if err := batch.Column(i).Append(values.Interface()); err != nil {
-			return fmt.Errorf("append column %s: %w", column.Name(), err)
+		values := reflect.MakeSlice(reflect.SliceOf(field.Type), rowsAtOnce, rowsAtOnce)
+		columns = append(columns, column{c.Name(), field.Index, values, batch.Column(i)})
+	}
+	for piece := range slices.Chunk(rows, rowsAtOnce) {
+		for _, c := range columns {
+			for i, r := range piece {
+				c.values.Index(i).Set(reflect.ValueOf(r).Elem().FieldByIndex(c.field))
+			}
+			if err := c.to.Append(c.values.Slice(0, len(piece)).Interface()); err != nil {
+				return fmt.Errorf("append column %s: %w", c.name, err)
+			}
 		}
 	}
 	return nil

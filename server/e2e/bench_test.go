@@ -1,11 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -23,9 +20,10 @@ import (
 
 // Shape of the load: so many connections, each waiting for its answer before
 // it sends the next request, for so long, in so many rounds of each program.
+// wrk takes so little of the machine that the programs have the rest of it.
 const (
-	connections = 64
-	roundTime   = 4 * time.Second
+	connections = "64"
+	roundTime   = "8s"
 	rounds      = 3
 )
 
@@ -76,36 +74,55 @@ func BenchmarkEventDoor(b *testing.B) {
 }
 
 func compare(b *testing.B, binary string, events int) {
-	sluice, echoAddress, token, pid := startBoth(b, binary)
+	at := startBoth(b, binary)
 	var ours, base []result
+	sent := 0
 	for range rounds {
-		base = append(base, drive(b, echoAddress, eventBody("", events)))
-		ours = append(ours, drive(b, sluice, eventBody(token, events)))
+		base = append(base, drive(b, at.bare, "", events))
+		r := drive(b, at.sluice, at.token, events)
+		ours, sent = append(ours, r), sent+r.requests*events
+	}
+	received, err := readMetric("http://"+at.metrics, "sluice_events_received_total")
+	if err != nil || int(sum(received)) < sent {
+		b.Errorf("%v events were received (%v), want %d", sum(received), err, sent)
+	}
+	refused, err := readMetric("http://"+at.metrics, "sluice_events_refused_total")
+	if err != nil || sum(refused) > 0 {
+		b.Errorf("%v events were refused (%v), want none", sum(refused), err)
 	}
 	o, e := middle(ours), middle(base)
 	b.ReportMetric(o.rate*float64(events), "events/s")
 	b.ReportMetric(o.rate, "requests/s")
 	b.ReportMetric(e.rate, "echo-requests/s")
 	b.ReportMetric(o.rate/e.rate, "of-bare-echo")
-	b.ReportMetric(float64(o.p50.Microseconds())/1000, "p50-ms")
-	b.ReportMetric(float64(o.p99.Microseconds())/1000, "p99-ms")
-	b.ReportMetric(float64(e.p99.Microseconds())/1000, "echo-p99-ms")
-	b.ReportMetric(resident(b, pid), "server-MB")
+	b.ReportMetric(o.p50, "p50-ms")
+	b.ReportMetric(o.p99, "p99-ms")
+	b.ReportMetric(e.p99, "echo-p99-ms")
+	b.ReportMetric(resident(b, at.pid), "server-MB")
+	for _, child := range children(at.pid) {
+		b.ReportMetric(resident(b, child), "engine-MB")
+	}
 	b.ReportMetric(0, "ns/op")
 }
 
+// underLoad is where the product and the baseline listen.
+type underLoad struct {
+	sluice, metrics, bare string
+	token                 string
+	pid                   int // of sluice
+}
+
 // startBoth runs the product and the baseline as processes of their own.
-func startBoth(b *testing.B, binary string) (sluice, bare, token string, pid int) {
+func startBoth(b *testing.B, binary string) underLoad {
 	dir := b.TempDir()
-	sluice, bare = freeAddress(b), freeAddress(b)
-	metrics := freeAddress(b)
+	sluice, bare, metrics := freeAddress(b), freeAddress(b), freeAddress(b)
 	config := filepath.Join(dir, "sluice.yaml")
 	text := fmt.Sprintf("server: {listen: %q, metrics_listen: %q}\ndata_dir: %q\nlimits: {per_prefix: 0, burst: 0, per_site: 0}\nsites:\n  - domain: example.com\n    services: [{preset: google-analytics, measurement_id: G-TEST123, api_secret: s, endpoint: \"http://127.0.0.1:9/mp/collect\"}]\n",
 		sluice, metrics, filepath.Join(dir, "data"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		b.Fatal(err)
 	}
-	pid = background(b, exec.Command(binary, "serve", "--config", config))
+	pid := background(b, exec.Command(binary, "serve", "--config", config))
 	self := exec.Command(os.Args[0])
 	self.Env = append(os.Environ(), bareEchoVariable+"="+bare)
 	background(b, self)
@@ -121,7 +138,7 @@ func startBoth(b *testing.B, binary string) (sluice, bare, token string, pid int
 	for _, child := range children(pid) {
 		b.Logf("at rest: engine child %.0f MB", resident(b, child))
 	}
-	return sluice, bare, decide(b, sluice), pid
+	return underLoad{sluice, metrics, bare, decide(b, sluice), pid}
 }
 
 func background(b *testing.B, cmd *exec.Cmd) (pid int) {
@@ -161,89 +178,31 @@ func decide(b *testing.B, address string) (token string) {
 	return out.Token
 }
 
-// eventBody returns the n-th request's body; ids are never repeated.
-func eventBody(token string, events int) func(n int) []byte {
-	prefix := strconv.FormatInt(time.Now().UnixNano(), 36)
-	return func(n int) []byte {
-		var out bytes.Buffer
-		now := time.Now().UnixMilli()
-		fmt.Fprintf(&out, `{"site":"example.com","token":%q,"sent":%d,"events":[`, token, now)
-		for i := range events {
-			if i > 0 {
-				out.WriteByte(',')
-			}
-			fmt.Fprintf(&out, `{"id":"%s-%d-%d","name":"pageview","url":"https://example.com/page/%d","title":"A page","referrer":"https://www.google.com/","ts":%d,"visitor":"v%d","session":"%d.s%d","screen":[1440,900],"props":{"plan":"pro","variant":"b"}}`,
-				prefix, n, i, n%1000, now-50, n%50000, now/1000-60, n%50000)
-		}
-		out.WriteString("]}")
-		return out.Bytes()
-	}
-}
-
 type result struct {
-	rate     float64
-	p50, p99 time.Duration
+	rate     float64 // requests a second
+	p50, p99 float64 // ms
+	requests int
 }
 
-// drive sends requests over keep-alive connections for roundTime. An answer
-// that is not 202 ends the benchmark.
-func drive(b *testing.B, address string, body func(int) []byte) result {
-	var mu sync.Mutex
-	var all []time.Duration
-	var group sync.WaitGroup
-	deadline := time.Now().Add(roundTime)
-	for c := range connections {
-		group.Go(func() {
-			took, err := converse(address, body, c, deadline)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				b.Errorf("%s: %v", address, err)
-			}
-			all = append(all, took...)
-		})
-	}
-	group.Wait()
-	if b.Failed() || len(all) == 0 {
-		b.FailNow()
-	}
-	slices.Sort(all)
-	return result{float64(len(all)) / roundTime.Seconds(), all[len(all)/2], all[len(all)*99/100]}
-}
-
-func converse(address string, body func(int) []byte, c int, deadline time.Time) (took []time.Duration, err error) {
-	conn, err := net.Dial("tcp", address)
+// drive has wrk send requests for roundTime. An answer that is no success ends
+// the benchmark.
+func drive(b *testing.B, address, token string, events int) result {
+	b.Helper()
+	run := strconv.FormatInt(time.Now().UnixNano(), 36)
+	out, err := exec.Command("wrk", "-t2", "-c", connections, "-d", roundTime, "--latency", "--timeout", "10s",
+		"-s", "testdata/load.lua", "http://"+address+"/_s/e", "--", token, strconv.Itoa(events), run).CombinedOutput()
 	if err != nil {
-		return nil, err
+		b.Fatalf("wrk (installed by `make bench`): %v\n%s", err, out)
 	}
-	defer conn.Close()
-	r := bufio.NewReaderSize(conn, 4096)
-	head := fmt.Sprintf("POST /_s/e HTTP/1.1\r\nHost: example.com\r\nOrigin: https://example.com\r\nContent-Type: application/json\r\n"+
-		"User-Agent: Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.%d Safari/537.36\r\nX-Forwarded-For: 81.2.%d.7\r\nContent-Length: ", c%6, c)
-	var request []byte
-	for n := c; time.Now().Before(deadline); n += connections {
-		payload := body(n)
-		request = append(request[:0], head...)
-		request = strconv.AppendInt(request, int64(len(payload)), 10)
-		request = append(append(request, "\r\n\r\n"...), payload...)
-		start := time.Now()
-		if _, err := conn.Write(request); err != nil {
-			return took, err
-		}
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			return took, err
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return took, err
-		}
-		took = append(took, time.Since(start))
-		if resp.StatusCode != http.StatusAccepted || bytes.Contains(answer, []byte(`"reason"`)) {
-			return took, fmt.Errorf("answer %s: %s", resp.Status, answer)
-		}
+	var r result
+	var seconds float64
+	var failed int
+	report := out[max(0, bytes.LastIndex(out, []byte("requests="))):]
+	if _, err := fmt.Sscanf(string(report), "requests=%d seconds=%f p50=%fms p99=%fms failed=%d", &r.requests, &seconds, &r.p50, &r.p99, &failed); err != nil || failed > 0 {
+		b.Fatalf("%s: %v\n%s", address, err, out)
 	}
-	return took, nil
+	r.rate = float64(r.requests) / seconds
+	return r
 }
 
 // middle returns the result with the median rate.

@@ -169,17 +169,40 @@ func (p *process) engine() int {
 
 // metric reads one figure from /metrics.
 func (p *process) metric(name string) (float64, error) {
-	resp, err := http.Get(p.metrics + "/metrics")
+	values, err := readMetric(p.metrics, name)
+	if err == nil && len(values) == 0 {
+		err = fmt.Errorf("no metric %s", name)
+	}
+	return sum(values), err
+}
+
+// readMetric reads a figure, with one value for each set of labels, from the
+// metrics at an address.
+func readMetric(base, name string) (values []float64, err error) {
+	resp, err := http.Get(base + "/metrics")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
+		series, text, _ := strings.Cut(lines.Text(), " ")
+		if label, ok := strings.CutPrefix(series, name); !ok || label != "" && label[0] != '{' {
+			continue
 		}
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, err
+		}
+		values = append(values, v)
 	}
-	return 0, fmt.Errorf("no metric %s", name)
+	return values, nil
+}
+
+func sum(values []float64) (total float64) {
+	for _, v := range values {
+		total += v
+	}
+	return total
 }
 
 // drained waits until every consumer has taken what the spool holds.
