@@ -43,6 +43,8 @@ type door struct {
 	handle func(pattern string, handler func(http.ResponseWriter, *http.Request))
 	// decide answers a decision before the door would; true: it has.
 	decide func(w http.ResponseWriter, n int) bool
+	// withhold is a path that a blocker does not let through.
+	withhold string
 	// stripCookies is a CDN that keeps Set-Cookie to itself.
 	stripCookies bool
 	// dropped is said of every event; changed, that there is something to ask.
@@ -134,13 +136,17 @@ func (d *door) record(next http.Handler) http.Handler {
 		close(d.more)
 		d.more = make(chan struct{})
 		d.mu.Unlock()
+		if d.withhold == r.URL.Path {
+			http.NotFound(w, r)
+			return
+		}
 		// postDecision reads what record has read.
 		next.ServeHTTP(w, r.WithContext(withHit(r.Context(), h)))
 	})
 }
 
 func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
-	if d.nothing || r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") == "" && r.URL.Query().Get("more") == "" {
+	if d.nothing || r.Header.Get("Sec-GPC") == "1" && r.URL.Query().Get("open") != "1" && r.URL.Query().Get("more") == "" {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -157,7 +163,7 @@ func (d *door) serveBanner(w http.ResponseWriter, r *http.Request) {
 	switch query := r.URL.Query(); {
 	case query.Get("more") != "":
 		part = banner.Preferences
-	case query.Get("open") != "":
+	case query.Get("open") == "1":
 		part = banner.Both
 	}
 	part().ServeHTTP(w, r)

@@ -31,9 +31,54 @@ func (d *door) measured(path string) *tab {
 	return b
 }
 
-// listening waits for the extras: they take the history over last but one.
+// listening waits for the extras.
 func listening(b *tab) {
-	b.Until(`!/native code/.test(history.pushState)`)
+	b.Until(`sluice._.tracker?.shown`)
+}
+
+// What a returning visitor downloads counts navigations within the page by
+// itself; the extras may be blocked, or still under way. A browser without the
+// Navigation API counts the same.
+func TestRoutesByTheScriptAlone(t *testing.T) {
+	t.Parallel()
+	for name, before := range map[string]string{
+		"navigation API": "0", "history API": `Object.defineProperty(window, 'navigation', {value: undefined})`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t)
+			d.withhold = "/_s/" + static.ExtrasName()
+			b := d.open("/plain.html")
+			b.BeforeEachPage(before)
+			b.Asked()
+			b.Click("Accept all", "section")
+			b.Gone()
+			d.forget()
+			b.Visit(d.URL + "/spa.html") // by now returning
+			d.event("pageview", 1)
+			for _, step := range []string{
+				`history.pushState(null, '', '/spa/a?b=1')`, `history.replaceState(null, '', '/spa/b')`,
+				`location.hash = 'part'`, `history.pushState(null, '', '/spa/b')`, `history.go(-3)`,
+			} {
+				b.Run(step)
+				b.Settle()
+			}
+			d.event("pageview", 4)
+			want := []string{"pageview /spa.html", "pageview /spa/a?b=1", "pageview /spa/b", "pageview /spa.html"}
+			if got := d.events(); !slices.Equal(got, want) {
+				t.Errorf("events: %q, want %q", got, want)
+			}
+			b.Visit(d.URL + "/unmeasured.html")
+			d.event("pageview", 5)
+			b.Run(`history.pushState(null, '', '?moved')`)
+			b.Settle()
+			b.Run(`sluice.track('own')`)
+			d.event("own", 1)
+			if got := d.names(); len(got) != 6 {
+				t.Errorf("a page that takes no part was counted again: %q", got)
+			}
+		})
+	}
 }
 
 func wantProps(t *testing.T, event map[string]any, want map[string]any) {

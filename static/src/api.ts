@@ -1,8 +1,6 @@
 import type { Kit } from './banner/kit';
 import type { Choice } from './consent/choice';
 import type { Frames } from './frames/frames';
-import type { Kept } from './gate';
-import type { listen } from './listen';
 import type { Policy } from './loader';
 import type { Facts } from './marked/facts';
 import type { Track, Tracker } from './tracker/tracker';
@@ -47,9 +45,6 @@ export interface Inner {
   lang: string;
   /** What of the site's measurements the page takes part in, by name; undefined: all of them. */
   measure: string | undefined;
-  /** The choice as last read. */
-  current(): Choice | null;
-  listen: typeof listen;
   /** Loads the banner, or shows the one that is loaded; `open`: the preferences. */
   ask(open?: boolean): void;
   post(path: string, body: object): Promise<Response>;
@@ -57,8 +52,8 @@ export interface Inner {
   forget(): void;
   /** Loads what lies beside the script: a chunk, by its hashed name. */
   load(name: string, loaded: () => void): void;
-  /** Choice and token, where cookies do not arrive. */
-  kept?: Kept | undefined;
+  /** `<choice>|<token>`, where there are no cookies at all. */
+  kept?: string;
   /** Set by the banner. */
   show?: ((open?: boolean) => void) | undefined;
   /** Set by the banner, for the preferences. */

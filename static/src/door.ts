@@ -1,4 +1,4 @@
-import { memory } from './gate';
+import { kept } from './gate';
 import { base, home, misled, near, site } from './tag';
 
 /**
@@ -10,10 +10,10 @@ import { base, home, misled, near, site } from './tag';
  */
 export async function post(path: string, body: object): Promise<Response> {
   const answer = await fetch(base + path, {
-    method: 'POST',
-    body: JSON.stringify({ site, token: memory.kept?.token, ...body }),
+    credentials: (home && near ? 'include' : undefined) as RequestCredentials, // undefined: same-origin
     keepalive: true,
-    credentials: home && near ? 'include' : 'same-origin',
+    body: JSON.stringify({ site, token: kept()[1], ...body }),
+    method: 'POST',
   });
   if (answer.redirected || /html/.test(answer.headers.get('content-type')!)) {
     misled();

@@ -1,41 +1,29 @@
 import { type Choice, parseChoice } from './consent/choice';
 import { expireCookie, readCookie } from './cookies';
 
-/** What the script keeps itself, under `sl` in localStorage, where cookies do not arrive. */
-export interface Kept {
-  /** The choice, in the layout of the cookie. */
-  choice: string;
-  token: string;
-  /** Unix milliseconds. */
-  expires: number;
-}
-
-const CHOICE = 'sl_choice';
+/** The choice as last read; null: none, so nothing is granted. */
+export let choice: Choice | null = null;
 
 let raw = '';
-let choice: Choice | null = null;
 
-/** What was kept, for this page also where storage is off. */
-export const memory: { kept?: Kept | undefined } = {};
+/**
+ * Where the server's cookies do not arrive, the banner keeps `<choice>|<token>`
+ * in a cookie of its own, `sl_kept`: read at no cost beside the other, where any
+ * storage would hold up a first visit. This is in its place where cookies are
+ * off, for this page.
+ */
+export const memory = { kept: '' };
 
-/** The choice as last read; null: none, so nothing is granted. */
-export const current = (): Choice | null => choice;
+/** What is kept, apart: choice and token. */
+export const kept = (): string[] => (readCookie('sl_kept') || memory.kept).split('|');
 
 /**
  * Reads the choice again and announces a change. Called before anything is
  * sent, so that a withdrawal in another tab holds here as well.
  */
 export function sync(): void {
-  let now = readCookie(CHOICE);
-  if (!now || !parseChoice(now)) {
-    try {
-      memory.kept = JSON.parse(localStorage.sl) as Kept;
-    } catch {
-      // nothing kept, or storage is off
-    }
-    now = memory.kept?.expires! > Date.now() ? memory.kept!.choice : '';
-  }
-  if (now === raw) return;
+  const now = readCookie('sl_choice') || kept()[0]!;
+  if (now == raw) return;
   raw = now;
   choice = parseChoice(now);
   dispatchEvent(new CustomEvent('sluice:change', { detail: choice }));
@@ -43,12 +31,8 @@ export function sync(): void {
 
 /** Drops the choice: from here on nothing is granted. */
 export function forget(): void {
-  expireCookie(CHOICE);
-  memory.kept = undefined;
-  try {
-    delete localStorage.sl;
-  } catch {
-    // storage is off
-  }
+  memory.kept = '';
+  expireCookie('sl_choice');
+  expireCookie('sl_kept');
   sync();
 }

@@ -15,7 +15,7 @@ export const site = dataset.site || location.hostname;
 export const lang = dataset.lang || document.documentElement.lang;
 
 /** False where the page counts its pageviews itself, by sluice.track('pageview'). */
-export const pageviews = dataset.pageviews !== 'off';
+export const pageviews = dataset.pageviews != 'off';
 
 /** What of the site's measurements this page takes part in, by name; without the attribute all of them. */
 export const { measure } = dataset;

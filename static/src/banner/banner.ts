@@ -5,7 +5,7 @@
  */
 import { type Selection, optional, switched } from '../consent/selection';
 import type { FirstData, Method, Texts } from '../consent/wire';
-import { decide } from './decide';
+import { decide, kept } from './decide';
 import { h, link } from './dom';
 import { createFrame } from './frame';
 import type { Kit } from './kit';
@@ -60,7 +60,7 @@ const since = () => sluice.consent && new Date(sluice.consent.time * 1000).toLoc
 /** The first layer: a region, not a dialog. It takes no focus and leaves the page usable. */
 function ask(): void {
   if (sluice.consent) inner.sync(); // the answer that brought this took back what is asked anew
-  if (inner.kept && sluice.consent?.notice !== data.notice.version) inner.forget(); // and could not, without cookies
+  if (kept(inner) && sluice.consent?.notice !== data.notice.version) inner.forget(); // and could not, without cookies
   if (layer || (sluice.consent && !renew)) return;
   layer = h(
     'section',

@@ -14,7 +14,7 @@ export async function decide(sluice: Sluice, data: FirstData, selection: Selecti
   const inner = sluice._;
   const { notice, lang, shown } = data;
   const body: Omit<Decision, 'site'> = { ...selection, method, notice: notice.version, lang, shown, outside: inner.outside };
-  if (inner.kept?.token) body.token = inner.kept.token; // forget drops it
+  body.token = kept(inner).split('|')[1]; // forget drops it
   if (sluice.consent && !covers(selection, sluice.consent)) inner.forget();
   clear(data, selection, inner);
   try {
@@ -29,27 +29,23 @@ export async function decide(sluice: Sluice, data: FirstData, selection: Selecti
   }
 }
 
+/** `<choice>|<token>`, where the script keeps them itself; else ''. */
+export const kept = (inner: Inner): string => /sl_kept=([^;]*)/.exec(document.cookie)?.[1] || inner.kept || '';
+
 /**
  * Reads what the server's cookie says. Where it did not arrive (a CDN may strip
  * cookies), the script keeps choice and token itself, and the console says so.
  */
 function remember(inner: Inner, { choice, token, expires }: Decided): void {
-  inner.kept = undefined;
-  try {
-    delete localStorage.sl;
-  } catch {
-    // storage is off
-  }
-  if (!document.cookie.includes('sl_choice=' + choice)) {
+  const arrived = document.cookie.includes('sl_choice=' + choice);
+  if (!arrived) {
     console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on; until then the script keeps the choice itself.');
     inner.forget();
-    inner.kept = { choice, token, expires: Date.parse(expires) };
-    try {
-      localStorage.sl = JSON.stringify(inner.kept);
-    } catch {
-      // storage is off: the choice holds for this page
-    }
   }
+  const value = choice + '|' + token;
+  const seconds = arrived ? 0 : ((Date.parse(expires) - Date.now()) / 1000) | 0;
+  document.cookie = `sl_kept=${value};max-age=${seconds};path=/;samesite=lax` + (location.protocol > 'http:' ? ';secure' : '');
+  if (!arrived && !document.cookie.includes(value)) inner.kept = value; // cookies are off: the choice holds for this page
   inner.sync();
 }
 

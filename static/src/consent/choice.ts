@@ -36,6 +36,6 @@ export function parseChoice(cookie: string): Choice | null {
   }
 }
 
-const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+))?$/;
+const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+)|)$/;
 
-const names = (joined: string): string[] => joined.split('+').filter(Boolean);
+const names = (joined: string): string[] => joined.match(/[^+]+/g) || [];

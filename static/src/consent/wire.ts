@@ -14,7 +14,7 @@ export interface Decision {
   /** Signed by the server: which texts, language and variant were on screen. */
   shown: string;
   /** Only where the browser is not given cookies. */
-  token?: string;
+  token?: string | undefined;
   /** A tag of Google's had run that nobody marked. */
   outside?: boolean | undefined;
 }
@@ -41,7 +41,7 @@ export interface TrackedEvent {
   ts: number;
   session: string;
   screen: [number, number];
-  props?: Props;
+  props?: Props | undefined;
   revenue?: Revenue;
   items?: Item[];
   engagement_ms?: number;

@@ -11,7 +11,6 @@ import { errors } from './errors';
 import type { Part } from './part';
 import { pageOf, term } from './place';
 import { queue } from './queue';
-import { onRoute } from './routes';
 import { scroll } from './scroll';
 import { type Settings, narrow } from './settings';
 import { vitals } from './vitals';
@@ -51,15 +50,14 @@ async function start({ tracker, site, measure }: Inner): Promise<void> {
   const discard = () => parts.forEach((part) => (part.take(), part.renew?.()));
   addEventListener('sluice:change', discard, true);
 
-  const moved = () => tracker.page && pageOf(tracker.page, on.hash_routes) !== pageOf(location.href, on.hash_routes);
-  const route = () => {
+  const moved = () => on.routes && tracker.page && pageOf(tracker.page, on.hash_routes) !== pageOf(location.href, on.hash_routes);
+  tracker.route = () => {
     if (moved() && tracker.may()) tracker.view();
   };
-  if (on.routes) onRoute(route);
   clicks(on, tracker.track, (host) => host === location.hostname || `.${host}`.endsWith(`.${site}`));
 
   if (!tracker.may()) return;
-  if (on.routes && moved()) return tracker.view(); // since the page was counted
+  if (moved()) return tracker.view(); // since the page was counted
   const [loaded] = performance.getEntriesByType('navigation') as (PerformanceNavigationTiming & { responseStatus?: number })[];
   if (on.not_found && loaded?.responseStatus === 404) tracker.track('404');
   tracker.send(searched());

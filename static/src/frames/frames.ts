@@ -1,5 +1,6 @@
 /** The chunk for iframes, images and links that wait for a grant. */
 import type { Inner } from '../api';
+import { current } from '../consent/standing';
 import type { Facts } from '../marked/facts';
 import css from './frames.css';
 
@@ -13,7 +14,7 @@ export interface Frames {
   mend(): boolean;
 }
 
-function createFrames({ ask, current, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
+function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
   /** Where an element that was let load keeps its address. */
   const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
   const once = new WeakSet<HTMLElement>();

@@ -1,4 +1,5 @@
 import type { Inner } from '../api';
+import { current } from '../consent/standing';
 
 /** The part of Google's tags that runs on the page, where the site loads them itself. */
 export interface Google {
@@ -19,7 +20,6 @@ const SIGNALS = ['ad_storage', 'ad_user_data', 'ad_personalization', 'analytics_
  * run under a grant, it is set here. A grant is one update, and so is its end.
  */
 export function createGoogle(inner: Inner): Google {
-  const { current } = inner;
   const page = window as unknown as Page;
   let told: readonly string[] = [];
   let time = 0;

@@ -6,6 +6,7 @@
  * image or a link stops when the grant ends.
  */
 import type { Inner } from '../api';
+import { current } from '../consent/standing';
 import type { Frames } from '../frames/frames';
 import type { Policy } from '../loader';
 import { readFacts } from './facts';
@@ -17,7 +18,6 @@ import { createRunner } from './runner';
 const SEEN = '[data-purpose],[data-service],script[src*=googletagmanager]';
 
 function start(inner: Inner, trusted: Policy): void {
-  const { current, listen } = inner;
   const facts = readFacts(inner);
   const google = createGoogle(inner);
   const runner = createRunner(trusted);
@@ -87,8 +87,8 @@ function start(inner: Inner, trusted: Policy): void {
   // A choice made in another tab holds here at once, where the browser tells (it needs a secure context).
   (window as { cookieStore?: EventTarget }).cookieStore?.addEventListener('change', inner.sync);
   activate();
-  listen('DOMContentLoaded', activate);
-  listen('sluice:change', () => {
+  addEventListener('DOMContentLoaded', activate);
+  addEventListener('sluice:change', () => {
     activate();
     stop();
   });

@@ -1,4 +1,5 @@
 import type { Inner, Preference, Prefs } from '../api';
+import { current } from '../consent/standing';
 
 /**
  * `sluice.prefs`, for a page whose script tag carries `data-prefs`. What is set
@@ -6,7 +7,7 @@ import type { Inner, Preference, Prefs } from '../api';
  * preferences, and not before. Another tab's are read from the cookie, and of
  * two tabs that set the same name the later one stands.
  */
-export function createPrefs({ current, listen, post }: Inner): Prefs {
+export function createPrefs({ post }: Inner): Prefs {
   /** Set or removed (null) in this page, and not in the cookie yet. */
   const pending: Record<string, Preference | null> = {};
   let running = false;
@@ -40,6 +41,6 @@ export function createPrefs({ current, listen, post }: Inner): Prefs {
     pending[name] = value;
     queueMicrotask(save); // several that are set at once go together
   };
-  listen('sluice:change', save);
+  addEventListener('sluice:change', save);
   return { get: (name) => ({ ...stored(), ...pending })[name] ?? undefined, set: put, remove: (name) => put(name, null) };
 }

@@ -1,13 +1,9 @@
 import type { Extra, Props, TrackedEvent } from '../consent/wire';
 import { expireCookie } from '../cookies';
 import { post } from '../door';
-import { current, forget, sync } from '../gate';
-import { listen } from '../listen';
-import { pageviews } from '../tag';
-import { SESSION, random, session } from './session';
-
-/** Own statistics, a service under analytics like any other. */
-const STATISTICS = 'statistics';
+import { choice, forget, sync } from '../gate';
+import { measure, pageviews } from '../tag';
+import { random, session } from './session';
 
 /** Sends one event, where statistics are granted. */
 export type Track = (name: string, props?: Props, extra?: Extra) => void;
@@ -21,6 +17,8 @@ export interface Tracker {
   event(name: string, more?: Partial<TrackedEvent>): TrackedEvent;
   /** Counts the page that is shown. Only under a grant. */
   view(): void;
+  /** Counts the page after a navigation within it, where it is another one. The extras put one of their own in its place. */
+  route(): void;
   /** The address that was counted last, '' where none was. */
   page: string;
   /** When, in milliseconds of performance.now(); 0 where none was. */
@@ -47,38 +45,41 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
 
   const tracker: Tracker = {
     track(name, props, extra) {
-      if (tracker.may()) tracker.send([tracker.event(name, { ...(props && { props }), ...extra })]);
+      if (tracker.may()) tracker.send([tracker.event(name, { props, ...extra })]);
     },
 
     may: () => (sync(), on), // a withdrawal in another tab holds here as well
 
     event: (name, more) => ({
-      id: random(),
       name,
+      referrer,
       url: location.href,
       title: document.title,
-      referrer,
       ts: Date.now(),
+      id: random(),
       session: session(),
       screen: [screen.width, screen.height],
       ...more,
     }),
 
     view() {
-      const events = tracker.leave?.() ?? [];
+      const events = tracker.leave?.() || [];
       referrer = tracker.page || referrer;
       tracker.page = location.href;
       tracker.seen = performance.now();
-      tracker.send([...events, tracker.event('pageview'), ...(tracker.shown?.() ?? [])]);
+      tracker.send([...events, tracker.event('pageview'), ...(tracker.shown?.() || [])]);
+    },
+
+    route() {
+      if (tracker.page && tracker.page.split('#')[0] != location.href.split('#')[0] && tracker.may()) tracker.view();
     },
 
     async post(events) {
-      const answer = await post('e', { sent: Date.now(), driven: navigator.webdriver, events });
+      const answer = await post('e', { sent: Date.now(), events, driven: navigator.webdriver });
       if (answer.status > 428) throw answer; // 429, 5xx: later
       const dropped = answer.headers.get('sluice-dropped')!; // null matches nothing below
-      const gone = /expired|bad/.test(dropped);
-      if (gone || /withdrawn/.test(dropped)) forget();
-      if (gone || answer.headers.get('sluice-notice')) ask();
+      if (/exp|bad|with/.test(dropped)) forget(); // expired, bad_token, withdrawn
+      if (/exp|bad/.test(dropped) || answer.headers.get('sluice-notice')) ask();
       if (dropped) console.warn('sluice: ' + (await answer.text()));
     },
 
@@ -87,27 +88,47 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
       tracker.post(events).catch(() => lost.push(...events));
     },
 
-    page: '',
     seen: 0,
     lost: [],
+    page: '',
   };
 
-  listen('sluice:change', () => {
-    const now = !!current()?.services.includes(STATISTICS);
-    if (now === on) return;
+  addEventListener('sluice:change', () => {
+    const now = !!choice?.services.includes('statistics');
+    if (now == on) return;
     on = now;
-    tracker.page = '';
     tracker.lost = []; // nothing after the withdrawal
-    if (!on) return expireCookie(SESSION);
+    tracker.page = '';
+    if (!on) return expireCookie('sl_s');
     if (pageviews) tracker.view();
     if (!tracker.leave) more();
   });
 
+
+  // A framework gets 50 ms after a navigation within the page to set the title, and to redirect.
+  const later = () => setTimeout(() => tracker.route(), 50);
+  if (measure?.includes('routes') ?? true) {
+    const navigation = (window as { navigation?: EventTarget }).navigation;
+    if (navigation) navigation.addEventListener('currententrychange', later);
+    else {
+      // Firefox before 147 and Safari before 26.2.
+      for (const name of ['pushState', 'replaceState'] as const) {
+        const original = history[name];
+        history[name] = (...state) => {
+          original.apply(history, state);
+          later();
+        };
+      }
+      addEventListener('popstate', later); // fragments too (HTML, 7.4.6.2)
+    }
+  }
+
   // Back from the back-forward cache, which is a visit to the page.
-  listen<PageTransitionEvent>('pageshow', ({ persisted }) => {
-    if (!persisted || !pageviews) return;
-    tracker.page = '';
-    if (tracker.may() && !tracker.page) tracker.view(); // may() counts the page where it finds a new grant
+  addEventListener('pageshow', ({ persisted }) => {
+    if (pageviews && persisted) {
+      tracker.page = '';
+      if (tracker.may() && !tracker.page) tracker.view(); // may() counts the page where it finds a new grant
+    }
   });
 
   return tracker;
