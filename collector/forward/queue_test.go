@@ -128,6 +128,28 @@ func TestQueue(t *testing.T) {
 	})
 }
 
+// TestAwayCostsLittle: while an endpoint is away nothing is mapped to requests
+// but what asks whether it is back, however much waits for it.
+func TestAwayCostsLittle(t *testing.T) {
+	queueBubble(t, func(t *testing.T) {
+		q := newQueued(t)
+		q.google.Fail(standin.Fault{Kind: standin.Answer, Status: 503})
+		for i := range 200 {
+			r := q.record(q.token(analytics), q.event(fmt.Sprint(i), func(ev *collector.Event) { ev.GAClientID = fmt.Sprintf("1.%d", i+1) }))
+			if err := q.spool.Append(t.Context(), entry{r.Kind, r.Data}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		// At first everybody tries at once, and learns it together.
+		if requests := len(q.google.Hits()); requests < 10 || q.packed > requests+64 {
+			t.Errorf("mapped %d times for %d requests", q.packed, requests)
+		}
+	})
+}
+
 // TestQueueRestart neither loses nor repeats what waits across restarts.
 func TestQueueRestart(t *testing.T) {
 	queueBubble(t, func(t *testing.T) {
@@ -284,8 +306,8 @@ func TestBreaker(t *testing.T) {
 		b.leave(false, true, now)
 	}
 	wait := b.enter(now)
-	if wait <= 0 || wait > firstPause || !b.away(now) {
-		t.Fatalf("waits %s, away %t", wait, b.away(now))
+	if wait <= 0 || wait > firstPause || b.wait(now) != wait {
+		t.Fatalf("waits %s, and others %s", wait, b.wait(now))
 	}
 	later := now.Add(wait)
 	if b.enter(later) != 0 || b.enter(later) != probePause {
@@ -300,7 +322,7 @@ func TestBreaker(t *testing.T) {
 		t.Error("it failed again, and the next one goes at once")
 	}
 	b.leave(true, true, later)
-	if b.enter(later) != 0 || b.away(later) {
+	if b.enter(later) != 0 || b.wait(later) != 0 {
 		t.Error("it is back, and something waits still")
 	}
 }

@@ -68,6 +68,7 @@ type rig struct {
 	recorded []collector.Forward
 	records  int // calls of Record
 	refuse   int // times that Record fails yet
+	packed   int // calls of the destination's Pack
 	written  int // bytes that the sink has put on the wire
 	onWrite  func(b []byte)
 }
@@ -100,11 +101,24 @@ func google(t testing.TB, endpoint string, change ...func(*ga4.Options)) *ga4.De
 	return d
 }
 
+// packing counts how often events are mapped.
+type packing struct {
+	Destination
+	r *rig
+}
+
+func (p packing) Pack(events []*collector.Event, ads collector.AdConsent, now time.Time) (collector.Parcel, error) {
+	p.r.mu.Lock()
+	p.r.packed++
+	p.r.mu.Unlock()
+	return p.Destination.Pack(events, ads, now)
+}
+
 // open returns a new sink, as after a restart.
 func (r *rig) open() *Sink {
 	r.t.Helper()
 	s, err := New(Options{
-		Policy: r.policy, Service: "google-analytics", Destination: google(r.t, "http://127.0.0.1:1/mp/collect", func(o *ga4.Options) { o.Relay = r.relay }),
+		Policy: r.policy, Service: "google-analytics", Destination: packing{google(r.t, "http://127.0.0.1:1/mp/collect", func(o *ga4.Options) { o.Relay = r.relay }), r},
 		Queue: r.queue, QueueBytes: r.room, Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {

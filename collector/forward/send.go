@@ -127,6 +127,12 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	if len(t.events) == 0 {
 		return 0
 	}
+	// Asked before the mapping too, the dear part: while an endpoint is away
+	// all that waits for it would be mapped again and again, at the cost of
+	// everybody else.
+	if wait := t.breaker.wait(now); wait > 0 {
+		return wait
+	}
 	parcel, ok := t.pack(now, verdict.ads)
 	if !ok {
 		return 0
