@@ -151,7 +151,7 @@ func (m *machine) restoreSessions(ctx context.Context, tried <-chan struct{}) {
 
 // publish offers figures to Prometheus.
 func (m *machine) publish() {
-	m.metrics.registry.MustRegister(balances{m.balance, m.ledger.Sites})
+	m.metrics.registry.MustRegister(balances{m.balance, m.ledger.Sites}, deliveries{m})
 	stats := m.state.journal.spool.Stats
 	m.metrics.gauge("sluice_spool_bytes", "Bytes of the spool on disk.", func() float64 { return float64(stats().Bytes) })
 	m.metrics.gauge("sluice_spool_waiting_records", "Records that a consumer has not accepted yet.", func() float64 {
