@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -105,6 +107,49 @@ func compare(b *testing.B, binary string, events int) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// BenchmarkForwardBeside measures what the event door loses where every eighth
+// visitor agreed to Google Analytics, an endpoint that answers after 20 ms, in
+// turns with the same load where none did.
+func BenchmarkForwardBeside(b *testing.B) {
+	binary := os.Getenv("SLUICE_BIN")
+	if binary == "" {
+		b.Skip("SLUICE_BIN names no sluice; run `make bench`")
+	}
+	google := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(20 * time.Millisecond)
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	b.Cleanup(google.Close)
+	for b.Loop() {
+		at := start(b, binary, google.URL+"/mp/collect")
+		agreed := decide(b, at.sluice, true)
+		var alone, beside []result
+		for range rounds {
+			alone = append(alone, drive(b, at.sluice, at.token, 1))
+			before := at.acknowledged(b)
+			r := drive(b, at.sluice, at.token, 1, agreed, "8")
+			r.hits = (at.acknowledged(b) - before) / r.seconds
+			beside = append(beside, r)
+		}
+		with, without := middle(beside), middle(alone)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(without.rate, "events/s")
+		b.ReportMetric(with.rate, "beside-events/s")
+		b.ReportMetric(with.rate/without.rate, "of-alone")
+		b.ReportMetric(with.hits, "hits/s")
+	}
+}
+
+// acknowledged counts the events that Google has taken.
+func (u underLoad) acknowledged(b *testing.B) float64 {
+	values, err := readMetric("http://"+u.metrics, `sluice_forwards_total{service="google-analytics",site="example.com",state="acknowledged"}`)
+	if err != nil || len(values) != 1 {
+		b.Fatalf("acknowledged events: %v, %v", values, err)
+	}
+	return values[0]
+}
+
 // underLoad is where the product and the baseline listen.
 type underLoad struct {
 	sluice, metrics, bare string
@@ -114,31 +159,39 @@ type underLoad struct {
 
 // startBoth runs the product and the baseline as processes of their own.
 func startBoth(b *testing.B, binary string) underLoad {
-	dir := b.TempDir()
-	sluice, bare, metrics := freeAddress(b), freeAddress(b), freeAddress(b)
-	config := filepath.Join(dir, "sluice.yaml")
-	text := fmt.Sprintf("server: {listen: %q, metrics_listen: %q}\ndata_dir: %q\nlimits: {per_prefix: 0, burst: 0, per_site: 0}\nsites:\n  - domain: example.com\n    services: [{preset: google-analytics, measurement_id: G-TEST123, api_secret: s, endpoint: \"http://127.0.0.1:9/mp/collect\"}]\n",
-		sluice, metrics, filepath.Join(dir, "data"))
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		b.Fatal(err)
-	}
-	pid := background(b, exec.Command(binary, "serve", "--config", config))
+	at := start(b, binary, "http://127.0.0.1:9/mp/collect")
+	at.bare = freeAddress(b)
 	self := exec.Command(os.Args[0])
-	self.Env = append(os.Environ(), bareEchoVariable+"="+bare)
+	self.Env = append(os.Environ(), bareEchoVariable+"="+at.bare)
 	background(b, self)
-	await(b, func() error { return answers("http://" + metrics + "/readyz") })
 	await(b, func() error {
-		c, err := net.Dial("tcp", bare)
+		c, err := net.Dial("tcp", at.bare)
 		if err == nil {
 			err = c.Close()
 		}
 		return err
 	})
-	b.Logf("at rest: server %.0f MB", resident(b, pid))
-	for _, child := range children(pid) {
+	return at
+}
+
+// start runs the product, with a visitor who agreed to all but Google.
+func start(b *testing.B, binary, google string) underLoad {
+	dir := b.TempDir()
+	at := underLoad{sluice: freeAddress(b), metrics: freeAddress(b)}
+	config := filepath.Join(dir, "sluice.yaml")
+	text := fmt.Sprintf("server: {listen: %q, metrics_listen: %q}\ndata_dir: %q\nlimits: {per_prefix: 0, burst: 0, per_site: 0}\nsites:\n  - domain: example.com\n    services: [{preset: google-analytics, measurement_id: G-TEST123, api_secret: s, endpoint: %q}]\n",
+		at.sluice, at.metrics, filepath.Join(dir, "data"), google)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	at.pid = background(b, exec.Command(binary, "serve", "--config", config))
+	await(b, func() error { return answers("http://" + at.metrics + "/readyz") })
+	b.Logf("at rest: server %.0f MB", resident(b, at.pid))
+	for _, child := range children(at.pid) {
 		b.Logf("at rest: engine child %.0f MB", resident(b, child))
 	}
-	return underLoad{sluice, metrics, bare, decide(b, sluice), pid}
+	at.token = decide(b, at.sluice, false)
+	return at
 }
 
 func background(b *testing.B, cmd *exec.Cmd) (pid int) {
@@ -160,9 +213,9 @@ func await(b *testing.B, check func() error) {
 	}
 }
 
-// decide grants everything but Google, whose address leads nowhere here.
-func decide(b *testing.B, address string) (token string) {
-	body := `{"site":"example.com","purposes":{"analytics":true},"services":{"google-analytics":false},"method":"custom","notice":"1"}`
+// decide agrees to statistics, and to Google or not.
+func decide(b *testing.B, address string, google bool) (token string) {
+	body := fmt.Sprintf(`{"site":"example.com","purposes":{"analytics":true},"services":{"google-analytics":%v},"method":"custom","notice":"1"}`, google)
 	req, _ := http.NewRequest(http.MethodPost, "http://"+address+"/_s/d", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Origin", "https://example.com")
@@ -181,27 +234,29 @@ func decide(b *testing.B, address string) (token string) {
 type result struct {
 	rate     float64 // requests a second
 	p50, p99 float64 // ms
+	hits     float64 // a second, acknowledged by Google
 	requests int
+	seconds  float64
 }
 
-// drive has wrk send requests for roundTime. An answer that is no success ends
-// the benchmark.
-func drive(b *testing.B, address, token string, events int) result {
+// drive has wrk send requests for roundTime; more are further arguments of its
+// script. An answer that is no success ends the benchmark.
+func drive(b *testing.B, address, token string, events int, more ...string) result {
 	b.Helper()
 	run := strconv.FormatInt(time.Now().UnixNano(), 36)
-	out, err := exec.Command("wrk", "-t2", "-c", connections, "-d", roundTime, "--latency", "--timeout", "10s",
-		"-s", "testdata/load.lua", "http://"+address+"/_s/e", "--", token, strconv.Itoa(events), run).CombinedOutput()
+	args := append([]string{"-t2", "-c", connections, "-d", roundTime, "--latency", "--timeout", "10s",
+		"-s", "testdata/load.lua", "http://" + address + "/_s/e", "--", token, strconv.Itoa(events), run}, more...)
+	out, err := exec.Command("wrk", args...).CombinedOutput()
 	if err != nil {
 		b.Fatalf("wrk (installed by `make bench`): %v\n%s", err, out)
 	}
 	var r result
-	var seconds float64
 	var failed int
 	report := out[max(0, bytes.LastIndex(out, []byte("requests="))):]
-	if _, err := fmt.Sscanf(string(report), "requests=%d seconds=%f p50=%fms p99=%fms failed=%d", &r.requests, &seconds, &r.p50, &r.p99, &failed); err != nil || failed > 0 {
+	if _, err := fmt.Sscanf(string(report), "requests=%d seconds=%f p50=%fms p99=%fms failed=%d", &r.requests, &r.seconds, &r.p50, &r.p99, &failed); err != nil || failed > 0 {
 		b.Fatalf("%s: %v\n%s", address, err, out)
 	}
-	r.rate = float64(r.requests) / seconds
+	r.rate = float64(r.requests) / r.seconds
 	return r
 }
 

@@ -176,8 +176,8 @@ func (p *process) metric(name string) (float64, error) {
 	return sum(values), err
 }
 
-// readMetric reads a figure, with one value for each set of labels, from the
-// metrics at an address.
+// readMetric reads a figure, with one value for each set of labels that name
+// leaves open, from the metrics at an address.
 func readMetric(base, name string) (values []float64, err error) {
 	resp, err := http.Get(base + "/metrics")
 	if err != nil {

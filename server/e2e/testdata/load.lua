@@ -1,7 +1,8 @@
 -- Visitors who look at pages, one or several events a request, for wrk:
 --
---   wrk -t2 -c64 -d10s --latency -s load.lua URL -- TOKEN EVENTS RUN
+--   wrk -t2 -c64 -d10s --latency -s load.lua URL -- TOKEN EVENTS RUN [OTHER EVERY]
 --
+-- One request in EVERY is that of a visitor with the token OTHER.
 -- 50,000 visitors, of six browsers, each thread with addresses of its own; of
 -- 1,000 pages the first are the most frequent. RUN is part of every event's id,
 -- so that none is sent twice. The last line of the output is what came of it.
@@ -26,6 +27,7 @@ end
 
 function init(args)
   token, events, run, sent = args[1], tonumber(args[2]), args[3], 0
+  other, every = args[4] or token, tonumber(args[5] or 1)
   math.randomseed(os.time() * 7 + number * 104729)
 end
 
@@ -37,7 +39,7 @@ function request()
     all[i] = string.format(event, run, number, sent, i, math.floor(math.random() ^ 3 * 1000), referrers[math.random(1, 6)],
       now * 1000, visitor, now - 60, visitor)
   end
-  local body = '{"site":"example.com","token":"' .. token .. '","sent":' .. now .. '000,"events":[' .. table.concat(all, ",") .. "]}"
+  local body = '{"site":"example.com","token":"' .. (sent % every == 0 and other or token) .. '","sent":' .. now .. '000,"events":[' .. table.concat(all, ",") .. "]}"
   return wrk.format("POST", nil, {
     ["Host"] = "example.com",
     ["Origin"] = "https://example.com",
