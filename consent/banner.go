@@ -144,6 +144,7 @@ func (s *Site) ownCookies() Service {
 		Cookies: []Cookie{
 			{Name: ChoiceCookie, Lasts: lasts, Purpose: "choice"},
 			{Name: ProofCookie, Lasts: lasts, Purpose: "proof"},
+			{Name: KeptCookie, Lasts: lasts, Purpose: "choice"},
 		},
 	}
 }

@@ -34,6 +34,10 @@ type Remembered struct {
 // ChoiceCookie is the name of the cookie that remembers the choice.
 const ChoiceCookie = "sl_choice"
 
+// KeptCookie is where the script keeps choice and token itself, in a browser
+// that the server's cookies do not reach.
+const KeptCookie = "sl_kept"
+
 // String encodes r as a cookie value.
 func (r Remembered) String() string {
 	layout := "1"

@@ -137,7 +137,7 @@ func (j *jar) uncovered(r *Receipt) []string {
 			refused = append(refused, names...)
 		}
 	}
-	declare(true, ChoiceCookie, ProofCookie)
+	declare(true, ChoiceCookie, ProofCookie, KeptCookie)
 	declare(r.Services[Statistics], VisitorCookie, SessionCookie)
 	declare(r.Purposes[Preference], PreferenceCookie)
 	for _, svc := range j.site.AllServices() {

@@ -177,7 +177,7 @@ func TestVisitorRenewed(t *testing.T) {
 func TestCookiesThatGo(t *testing.T) {
 	t.Parallel()
 	carried := []string{
-		"sl_choice=x", "sl_proof=x", "sl_id=x", "sl_s=x", "sl_pref=x", "_hjSession_1=x", "chat_id=x", "shared=x",
+		"sl_choice=x", "sl_proof=x", "sl_kept=x", "sl_id=x", "sl_s=x", "sl_pref=x", "_hjSession_1=x", "chat_id=x", "shared=x",
 		"__stripe_mid=x", "session=x", "_h=x",
 	}
 	for _, tc := range []struct {

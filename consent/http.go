@@ -288,7 +288,7 @@ func idText(id ID) string {
 }
 
 // ownCookieNames are what Sluice may have set in a browser.
-var ownCookieNames = []string{ChoiceCookie, ProofCookie, VisitorCookie, SessionCookie, PreferenceCookie}
+var ownCookieNames = []string{ChoiceCookie, ProofCookie, KeptCookie, VisitorCookie, SessionCookie, PreferenceCookie}
 
 // held is the answer to a visitor who asks for everything.
 type held struct {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 type running struct {
 	*machine
 	public, private string
-	log             *bytes.Buffer
+	log             *logs
 	stop            func() error // ends it and returns what run returned
 }
 
@@ -48,10 +49,28 @@ sites: [{domain: example.com, public_url: "https://example.com/mounted/here"}]
 	return startOf(t, c, time.Now)
 }
 
+// logs may be read while the server writes them.
+type logs struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
 // startOf runs the machine of a configuration.
 func startOf(t *testing.T, c *config.Config, now func() time.Time) *running {
 	t.Helper()
-	r := &running{log: &bytes.Buffer{}}
+	r := &running{log: &logs{}}
 	var err error
 	if r.machine, err = assemble(c, slog.New(slog.NewTextHandler(r.log, nil)), now); err != nil {
 		t.Fatal(err)
