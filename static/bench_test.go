@@ -120,13 +120,14 @@ func measure(b *testing.B, url, name, banner string) figures {
 	tab.Look(browsertest.View{Width: 412, Height: 823})
 	tab.Slow()
 	tab.BeforePages(fmt.Sprintf(watch, banner))
+	scripts := tab.TimeScripts(url)
 	tab.Visit(url + "/?" + name)
 	if banner != "" { // asking again and again would count as the page's scripts
 		tab.Run(`seen.visible || new Promise((done) => (seen.told = done))`)
 	}
 	tab.Run(`new Promise((done) => setTimeout(done, 700))`) // what comes after the banner counts as well
 	out := browsertest.Eval[figures](tab, `seen`)
-	out.script = tab.ScriptTime()
+	out.script = scripts()
 	return out
 }
 

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/chromedp"
 )
 
@@ -19,11 +17,10 @@ func (b *Tab) Slow() {
 	ctx, cancel := context.WithTimeout(b.ctx, Patience)
 	defer cancel()
 	_, cpu := chromedp.Call(ctx, emulation.SetCPUThrottlingRate, emulation.SetCPUThrottlingRateParams{Rate: 4})
-	_, enabled := chromedp.Call(ctx, performance.Enable, performance.EnableParams{})
 	_, net := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{Latency: 150, DownloadThroughput: 1.6e6 / 8, UploadThroughput: 0.75e6 / 8}},
 	})
-	if err := errors.Join(cpu, enabled, net); err != nil {
+	if err := errors.Join(cpu, net); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -37,23 +34,4 @@ func (b *Tab) BeforePages(script string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-}
-
-// ScriptTime is how long the page's scripts have run, in milliseconds; after
-// Slow alone.
-func (b *Tab) ScriptTime() float64 {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, Patience)
-	defer cancel()
-	got, err := chromedp.Call(ctx, performance.GetMetrics, cdp.Empty{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, m := range got.Metrics {
-		if m.Name == "ScriptDuration" {
-			return 1000 * m.Value
-		}
-	}
-	b.t.Fatal("the browser does not tell how long scripts ran")
-	return 0
 }
