@@ -34,8 +34,9 @@ const faults = `axe.run(document, {
 	runOnly: { type: 'tag', values: [...new Set(axe.getRules().flatMap((rule) => rule.tags))] }, resultTypes: ['violations'],
 }).then(({ violations }) => violations.map((v) => v.id + ': ' + v.nodes.map((n) => [n.target, n.failureSummary].join(' ')).join('; ')))`
 
-// TestAccessible looks for faults in both layers, in every layout, direction,
-// theme, colour scheme and width.
+// TestAccessible looks for faults in both layers, where a choice is asked again,
+// in the place of a frame that waits and in the inspector, in every layout,
+// direction, theme, colour scheme and width.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	axe, err := os.ReadFile("../node_modules/axe-core/axe.min.js")
@@ -71,8 +72,17 @@ func TestAccessible(t *testing.T) {
 				d.banner["close_button"] = true
 				b := d.open("/article.html")
 				b.Asked()
-				b.Run("(0, eval)(" + string(source) + ", 0)")
+				look := "(0, eval)(" + string(source) + ", 0)"
+				b.Run(look)
 				check(t, b, "first layer")
+				again := d.again("/waiting.html?sluice=debug")
+				again.Run("((document.documentElement.dir = '" + dir + "'), " + look + ")")
+				again.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
+				again.Run(`sluice.track('early')`) // a line in the inspector
+				check(t, again, "asked again")
+				again.Run(`$('.close').click()`)
+				again.Gone()
+				check(t, again, "a frame that waits, and the inspector")
 				if layout == "corner" {
 					return // the preferences are the same in every layout
 				}
@@ -86,6 +96,18 @@ func TestAccessible(t *testing.T) {
 			})
 		}
 	}
+}
+
+// again opens a page for another visitor, whose choice has partly changed since.
+func (d *door) again(path string) *tab {
+	d.t.Helper()
+	d.set(func(d *door) { d.banner["renew"] = map[string]string{"analytics": "New: Hotjar."} })
+	defer d.set(func(d *door) { delete(d.banner, "renew") })
+	b := d.open("/frame.html")
+	b.Run(`(document.cookie = 'sl_choice=1?:2025-06:preference::1763934343;path=/')`)
+	b.Visit(d.URL + path)
+	b.Asked()
+	return b
 }
 
 // TestEqualsEverywhere: accept and reject are equals in every look that can be

@@ -21,6 +21,9 @@ func TestBrowserStrictPolicy(t *testing.T) {
 	d.wait("/_s/e", 1)
 	d.wait("/frame.html", 1)
 	b.Gone()
+	b.Until(`document.querySelector('sluice-button')`)
+	b.Run(`document.querySelector('sluice-button').shadowRoot.querySelector('button').click()`)
+	b.Until(`$('dialog')?.open`)
 	if i := slices.Index(d.paths(), "POST /csp"); i >= 0 {
 		t.Errorf("the policy was violated: %v", d.hits[i].Body)
 	}
@@ -41,9 +44,19 @@ const styleOf = `((element) => {
 // page and on one whose style reaches for everything.
 func TestBrowserEquals(t *testing.T) {
 	t.Parallel()
+	for _, layout := range []string{"bar", "box", "corner"} {
+		t.Run(layout, func(t *testing.T) {
+			t.Parallel()
+			equalsOnEveryPage(t, layout)
+		})
+	}
+}
+
+func equalsOnEveryPage(t *testing.T, layout string) {
 	looks := map[string]map[string]any{}
 	for _, path := range []string{"/plain.html", "/hostile.html"} {
 		d := newDoor(t)
+		d.dress(layout, "ltr", nil)
 		b := d.open(path)
 		b.Asked()
 		b.Run(`Promise.all($('section').getAnimations().map((a) => a.finished))`)

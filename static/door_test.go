@@ -47,8 +47,8 @@ type door struct {
 	withhold string
 	// stripCookies is a CDN that keeps Set-Cookie to itself.
 	stripCookies bool
-	// dropped is said of every event; changed, that there is something to ask.
-	dropped string
+	// dropped is said of every event, with a detail in some cases; changed, that there is something to ask.
+	dropped, detail string
 	// explained is what is said of events to whoever asks, as JSON.
 	explained string
 	changed   bool
@@ -219,7 +219,7 @@ func (d *door) postPreferences(w http.ResponseWriter, r *http.Request) {
 func (d *door) postEvents(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
 	d.requests++
-	n, dropped, explained, changed, fail := d.requests, d.dropped, d.explained, d.changed, d.fail
+	n, dropped, detail, explained, changed, fail := d.requests, d.dropped, d.detail, d.explained, d.changed, d.fail
 	d.mu.Unlock()
 	if fail != nil && fail(n) {
 		http.Error(w, "spool full", http.StatusServiceUnavailable)
@@ -231,7 +231,7 @@ func (d *door) postEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	if dropped != "" {
 		w.Header().Set("Sluice-Dropped", dropped)
-		said = map[string]any{"accepted": 0, "dropped": []any{map[string]any{"index": 0, "reason": dropped}}}
+		said = map[string]any{"accepted": 0, "dropped": []any{map[string]any{"index": 0, "reason": dropped, "detail": detail}}}
 	} else if hitOf(r.Context()).Body["debug"] == true {
 		said["debug"] = json.RawMessage(explained)
 	}

@@ -38,13 +38,16 @@ func TestInspector(t *testing.T) {
 	d.set(func(d *door) { d.dropped = "duplicate" })
 	b.Run(`sluice.track('twice')`)
 	b.Until(lines + `.some((l) => l.includes('Refused: an event of this id was stored before (duplicate)'))`)
+	d.set(func(d *door) { d.dropped, d.detail = "invalid", "events[0].name is empty" })
+	b.Run(`sluice.track('')`)
+	b.Until(lines + `.some((l) => l.includes('wrong type (invalid) | events[0].name is empty'))`)
 	b.Run(`document.querySelector('sluice-inspector').remove()`)
 	b.Until(`document.querySelector('sluice-inspector')`)
 	b.strictly()
 
 	plain := d.open("/plain.html", b)
 	plain.Until(`window.sluice?.consent`)
-	if got := d.wait("/_s/e", 3).Body["debug"]; got != nil || slices.Contains(eval[[]string](plain, `[...document.documentElement.children].map((e) => e.localName)`), "sluice-inspector") {
+	if got := d.wait("/_s/e", 4).Body["debug"]; got != nil || slices.Contains(eval[[]string](plain, `[...document.documentElement.children].map((e) => e.localName)`), "sluice-inspector") {
 		t.Errorf("the inspector is there without being asked for; debug is %v", got)
 	}
 }

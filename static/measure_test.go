@@ -52,6 +52,7 @@ func TestRoutesByTheScriptAlone(t *testing.T) {
 			b.BeforeEachPage(before)
 			b.Asked()
 			b.Click("Accept all", "section")
+			d.wait("/_s/e", 1)
 			b.Gone()
 			d.forget()
 			b.Visit(d.URL + "/spa.html") // by now returning

@@ -40,9 +40,9 @@ const (
 var withDoors = []string{scriptName, bannerName, preferencesName, defaultsName, extrasName, buttonName}
 
 // hashLength is how many hexadecimal digits of a content's SHA-256 its name and
-// ETag carry: 32 bits tell the releases of one file apart, and more would cost
+// ETag carry: 24 bits tell the releases of one file apart, and more would cost
 // the script, which names its chunks.
-const hashLength = 8
+const hashLength = 6
 
 // Script returns the embedded script, s.js.
 var Script = sync.OnceValue(func() Asset {
@@ -60,7 +60,7 @@ var Button = sync.OnceValue(func() Asset {
 	return newAsset(buttonName, read(buttonName), "no-cache")
 })
 
-// File returns the content of a hashed name such as "dashboard.01234567.js",
+// File returns the content of a hashed name such as "dashboard.012345.js",
 // to be cached for ever; false where there is no such file, or no longer.
 func File(name string) (Asset, bool) {
 	load, ok := files()[name]

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +16,8 @@ import (
 const (
 	// everyPage is what a returning visitor pays: s.js.
 	everyPage = 2000
-	// firstVisit is s.js and the banner in English, with its style, in two
-	// requests.
+	// firstVisit is s.js and the banner with its style, in the language whose
+	// texts take most, in two requests.
 	firstVisit = 6000
 	// preferences is what opening them adds, with their data and style.
 	preferences = 4000
@@ -52,13 +53,9 @@ var everything = static.Measure{
 // printBudget prints the sizes of the bundles in this binary, that is of dist
 // as it was when the command was compiled.
 func printBudget(stdout io.Writer) error {
-	data, err := os.ReadFile(typicalBanner)
+	first, full, err := largestBanner()
 	if err != nil {
-		return fmt.Errorf("reading a typical banner: %w", err)
-	}
-	banner, err := static.ComposeBanner(data)
-	if err != nil {
-		return fmt.Errorf("composing a typical banner: %w", err)
+		return err
 	}
 	script := static.Script()
 	var over []error
@@ -69,8 +66,8 @@ func printBudget(stdout io.Writer) error {
 		}
 	}
 	within("every page", len(script.Brotli), everyPage)
-	within("first visit", len(script.Brotli)+len(banner.First().Brotli), firstVisit)
-	within("preferences", len(banner.Preferences().Brotli), preferences)
+	within("first visit", len(script.Brotli)+first, firstVisit)
+	within("preferences", full, preferences)
 	within("c.js", len(static.Button().Brotli), reopen)
 	within("g.js, raw", len(static.Defaults().Body), beforeGoogle)
 	measuring, err := static.ComposeExtras(everything)
@@ -88,4 +85,45 @@ func printBudget(stdout io.Writer) error {
 		within(stem, len(chunk.Brotli), most)
 	}
 	return errors.Join(over...)
+}
+
+// largestBanner returns the bytes of the first layer and of the preferences,
+// each in the language in which they are largest.
+func largestBanner() (first, full int, err error) {
+	content, err := os.ReadFile(typicalBanner)
+	if err != nil {
+		return 0, 0, fmt.Errorf("reading a typical banner: %w", err)
+	}
+	for _, lang := range static.Languages() {
+		data, err := translated(content, lang)
+		if err != nil {
+			return 0, 0, fmt.Errorf("a typical banner in %s: %w", lang, err)
+		}
+		banner, err := static.ComposeBanner(data)
+		if err != nil {
+			return 0, 0, fmt.Errorf("a typical banner in %s: %w", lang, err)
+		}
+		first, full = max(first, len(banner.First().Brotli)), max(full, len(banner.Preferences().Brotli))
+	}
+	return first, full, nil
+}
+
+// translated puts a banner's data, purposes too, into another language.
+func translated(content []byte, lang string) ([]byte, error) {
+	var data map[string]any
+	if err := json.Unmarshal(content, &data); err != nil {
+		return nil, err
+	}
+	texts, _ := static.Texts(lang)
+	data["lang"] = lang
+	purposes, _ := data["purposes"].([]any)
+	for _, p := range purposes {
+		purpose, _ := p.(map[string]any)
+		for _, part := range []string{"title", "description"} {
+			if text := texts[fmt.Sprintf("purpose.%v.%s", purpose["name"], part)]; text != "" {
+				purpose[part] = text
+			}
+		}
+	}
+	return json.Marshal(data)
 }

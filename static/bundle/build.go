@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +33,11 @@ type bundle struct {
 	// licences keeps the comments that third-party licences ask for. Bundles
 	// without third-party code have none to keep.
 	licences bool
-	plugins  []api.Plugin
+	// eager asks the browser to compile all of it off the main thread, while it
+	// arrives, instead of function by function when each is called
+	// (https://v8.dev/blog/explicit-compile-hints).
+	eager   bool
+	plugins []api.Plugin
 }
 
 // bundles lists what is built, in order: what loads a chunk stands after it,
@@ -46,7 +51,7 @@ var bundles = []bundle{
 	{entry: "clear/clear.ts", name: "clear.js"},
 	{entry: "defaults.ts", name: "g.js"},
 	{entry: "sluice.ts", name: "s.js"},
-	{entry: "banner/banner.ts", name: "b.js", plugins: []api.Plugin{styleAsText}},
+	{entry: "banner/banner.ts", name: "b.js", eager: true, plugins: []api.Plugin{styleAsText}},
 	{entry: "button/button.ts", name: "c.js", plugins: []api.Plugin{styleAsText, oneText}},
 	{entry: "preferences/preferences.ts", name: "p.js", plugins: []api.Plugin{styleAsText}},
 	{entry: "dashboard/dashboard.ts", name: "dashboard.js", licences: true},
@@ -65,6 +70,10 @@ func build() (map[string][]byte, error) {
 		if b.licences {
 			comments = api.LegalCommentsEndOfFile
 		}
+		banner := map[string]string{}
+		if b.eager {
+			banner["js"] = "//# allFunctionsCalledOnLoad"
+		}
 		result := api.Build(api.BuildOptions{
 			EntryPoints:       []string{entry},
 			Outfile:           filepath.Join(dist, b.name),
@@ -77,6 +86,7 @@ func build() (map[string][]byte, error) {
 			MinifyIdentifiers: true,
 			MinifySyntax:      true,
 			LegalComments:     comments,
+			Banner:            banner,
 			Plugins:           b.plugins,
 			Define:            names,
 		})
@@ -121,6 +131,10 @@ func buildPackage() ([]byte, error) {
 	return result.OutputFiles[0].Contents, nil
 }
 
+// spaces are what esbuild leaves alone in custom properties, where they might
+// mean something; behind a colon or a comma they do not.
+var spaces = regexp.MustCompile(`(--[a-z-]+:|,) `)
+
 // styleAsText gives a bundle its style as minified text, for a constructed
 // style sheet: a strict style-src allows no other that a script brings along.
 var styleAsText = api.Plugin{
@@ -137,7 +151,7 @@ var styleAsText = api.Plugin{
 				MinifySyntax:     true,
 				Sourcefile:       args.Path,
 			})
-			text := strings.TrimSpace(string(result.Code))
+			text := spaces.ReplaceAllString(strings.TrimSpace(string(result.Code)), "$1")
 			return api.OnLoadResult{Contents: &text, Loader: api.LoaderText, Errors: result.Errors, Warnings: result.Warnings}, nil
 		})
 	},

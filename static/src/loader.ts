@@ -16,7 +16,7 @@ declare global {
  * Types policy `sluice`. It stays inside this bundle and its chunks: what passes
  * is what lies beside the script, and what the page itself marked.
  */
-const rules: Policy = { createScript: (code) => code, createScriptURL: (url) => url };
+const rules: Policy = { createScriptURL: (url) => url, createScript: (code) => code };
 export const trusted: Policy = window.trustedTypes?.createPolicy('sluice', rules) ?? rules;
 
 /** Loads a script beside this one and calls back once it ran. One that cannot be had is nothing, no banner, no choice, no collection, and reported. */

@@ -17,7 +17,7 @@ function ask(open?: boolean): void {
   else load(`b?site=${site}&lang=${lang}&open=${Number(!!open)}`, show);
 }
 
-const inner: Inner = Object.assign(memory, { measure, load, base, forget, sync, post, lang, site, ask });
+const inner: Inner = Object.assign(memory, { load, ask, lang, post, measure, forget, base, site, sync });
 
 /** Loads a chunk and starts it. */
 const use = (name: string) => load(name, () => inner.chunk!(inner, trusted));
@@ -25,7 +25,7 @@ const use = (name: string) => load(name, () => inner.chunk!(inner, trusted));
 /** Safari has no such thing before version 27. */
 const idle: (then: () => void) => unknown = window.requestIdleCallback || setTimeout;
 
-const MARKED = '[src*=tagmanager],[data-purpose],[data-prefs],[data-service],[src$="/g.js"]';
+const MARKED = '[src$="/g.js"],[src*=tagmanager],[data-purpose],[data-prefs],[data-service]';
 let due: unknown;
 const watcher = new MutationObserver(() => (due ||= setTimeout(look, 50)));
 
@@ -53,10 +53,10 @@ async function start(): Promise<Choice | null> {
   });
 
   sync();
-  watcher.observe(document, { subtree: true, childList: true });
-  look();
   // Where events are sent, their answer says whether there is something to ask. A refusal is left alone.
   tracker.may() || (choice && !choice.pending && !choice.purposes[0]) || ask();
+  watcher.observe(document, { childList: true, subtree: true }); // after the banner's script, which is none of its business
+  look();
   return choice;
 }
 

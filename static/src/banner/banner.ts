@@ -79,7 +79,7 @@ function ask(): void {
   frame.root.append(layer);
   frame.mount();
   reveal();
-  frame.cover(layer);
+  setTimeout(() => frame.cover(layer), 100); // once the banner is seen: until then nothing else is laid out
 }
 
 /** Takes the first layer away. Closing it is no answer: nothing is stored, and the next page asks again. */

@@ -39,7 +39,7 @@ export const kept = (inner: Inner): string => /sl_kept=([^;]*)/.exec(document.co
 function remember(inner: Inner, { choice, token, expires }: Decided): void {
   const arrived = document.cookie.includes('sl_choice=' + choice);
   if (!arrived) {
-    console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on; until then the script keeps the choice itself.');
+    console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on.');
     inner.forget();
   }
   const value = choice + '|' + token;

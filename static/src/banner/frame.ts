@@ -6,7 +6,7 @@ export interface Frame {
   mount(): void;
   unmount(): void;
   /** Keeps what this element covers within reach; without one, gives the page back. */
-  cover(element?: Element): void;
+  cover(element?: HTMLElement): void;
 }
 
 /**
@@ -25,8 +25,8 @@ export function createFrame(theme: Record<string, string>, restored: () => void)
 
   // Put back in a task of its own: two observers that undo each other in microtasks would hang the page.
   const keeper = new MutationObserver(() => host.isConnected || setTimeout(mount));
-  const padding = new CSSStyleSheet();
-  const sizer = new ResizeObserver(([entry]) => reserve(entry!.borderBoxSize[0]!.blockSize));
+  let padding: CSSStyleSheet | undefined;
+  let sizer: ResizeObserver | undefined;
 
   function mount(): void {
     if (host.isConnected) return;
@@ -46,17 +46,21 @@ export function createFrame(theme: Record<string, string>, restored: () => void)
    * the end of the page, where the imprint is linked, can be scrolled above it.
    * A page that does not scroll stays as it is: a scroll bar would shift it.
    */
-  function reserve(height: number): void {
+  function reserve(element: HTMLElement): void {
     const { scrollHeight, clientHeight } = document.documentElement;
-    const end = `padding-block-end:${Math.ceil(height) + 32}px`;
-    padding.replaceSync(`html{scroll-${end}${scrollHeight > clientHeight ? ';' + end : ''}}`);
+    const end = `padding-block-end:${element.offsetHeight + 32}px`;
+    padding!.replaceSync(`html{scroll-${end}${scrollHeight > clientHeight ? ';' + end : ''}}`);
   }
 
-  function cover(element?: Element): void {
-    sizer.disconnect();
+  function cover(element?: HTMLElement): void {
+    sizer?.disconnect();
     const sheets = document.adoptedStyleSheets.filter((sheet) => sheet !== padding);
-    if (element) sizer.observe(element);
-    document.adoptedStyleSheets = element ? [...sheets, padding] : sheets;
+    if (element) {
+      sheets.push((padding ??= new CSSStyleSheet()));
+      sizer = new ResizeObserver(() => reserve(element));
+      sizer.observe(element);
+    }
+    document.adoptedStyleSheets = sheets;
   }
 
   return { root, mount, unmount, cover };

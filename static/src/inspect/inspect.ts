@@ -11,7 +11,8 @@ import { type Explained, whyDropped, whyRefused } from './words';
 /** An answer of `POST <base>/e` to a request that asked for an explanation. */
 interface Verdicts {
   accepted: number;
-  dropped: { index: number; reason: string }[];
+  /** `detail`: which field, and why. */
+  dropped: { index: number; reason: string; detail?: string }[];
   debug?: Explained[];
 }
 
@@ -52,7 +53,7 @@ async function events(sent: Sent, answer: Response): Promise<void> {
   sent.forEach(({ name = '?', url = '' }, index) => {
     const title = `${name} ${url.replace(location.origin, '')}`;
     const refused = dropped.find((d) => d.index === index);
-    if (refused) return line('bad', title, 'Refused: ' + whyDropped(refused.reason));
+    if (refused) return line('bad', title, 'Refused: ' + whyDropped(refused.reason), refused.detail);
     const { stored, forwards = [] } = debug.find((d) => d.index === index) ?? {};
     const from = stored && [stored.channel, stored.source, stored.country, stored.browser, stored.os, stored.device].filter(Boolean).join(', ');
     line(

@@ -51,13 +51,13 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
     may: () => (sync(), on), // a withdrawal in another tab holds here as well
 
     event: (name, more) => ({
-      name,
-      referrer,
-      url: location.href,
       title: document.title,
+      url: location.href,
       ts: Date.now(),
-      id: random(),
+      name,
       session: session(),
+      id: random(),
+      referrer,
       screen: [screen.width, screen.height],
       ...more,
     }),
@@ -88,10 +88,13 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
       tracker.post(events).catch(() => lost.push(...events));
     },
 
-    seen: 0,
     lost: [],
+    seen: 0,
     page: '',
   };
+
+  // A framework gets 50 ms after a navigation within the page to set the title, and to redirect.
+  const later = () => setTimeout(() => tracker.route(), 50);
 
   addEventListener('sluice:change', () => {
     const now = !!choice?.services.includes('statistics');
@@ -102,26 +105,21 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
     if (!on) return expireCookie('sl_s');
     if (pageviews) tracker.view();
     if (!tracker.leave) more();
+    if (!(measure?.includes('routes') ?? true)) return;
+    // Not before a grant: a first visit does without what this costs. After a second grant a second listener finds nothing left to count.
+    const navigation = (window as { navigation?: EventTarget }).navigation;
+    if (navigation) return navigation.addEventListener('currententrychange', later);
+    // Firefox before 147 and Safari before 26.2.
+    for (const name of ['pushState', 'replaceState'] as const) {
+      const original = history[name];
+      history[name] = (...state) => {
+        original.apply(history, state);
+        later();
+      };
+    }
+    addEventListener('popstate', later); // fragments too (HTML, 7.4.6.2)
   });
 
-
-  // A framework gets 50 ms after a navigation within the page to set the title, and to redirect.
-  const later = () => setTimeout(() => tracker.route(), 50);
-  if (measure?.includes('routes') ?? true) {
-    const navigation = (window as { navigation?: EventTarget }).navigation;
-    if (navigation) navigation.addEventListener('currententrychange', later);
-    else {
-      // Firefox before 147 and Safari before 26.2.
-      for (const name of ['pushState', 'replaceState'] as const) {
-        const original = history[name];
-        history[name] = (...state) => {
-          original.apply(history, state);
-          later();
-        };
-      }
-      addEventListener('popstate', later); // fragments too (HTML, 7.4.6.2)
-    }
-  }
 
   // Back from the back-forward cache, which is a visit to the page.
   addEventListener('pageshow', ({ persisted }) => {
