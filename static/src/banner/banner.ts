@@ -148,7 +148,7 @@ inner.kit ??= kit;
 inner.show ??= (preferences) => {
   if (settled && !preferences) return again();
   const show = preferences ? open : ask;
-  if (document.body) show();
+  if (document.body) setTimeout(show); // in a task of its own: neither is a long one
   else document.addEventListener('DOMContentLoaded', show);
 };
 
