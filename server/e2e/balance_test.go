@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // figures are samples of /metrics: name, then labels as Prometheus writes them.
@@ -59,7 +58,7 @@ func TestNothingIsUnaccountedFor(t *testing.T) {
 	p := newProcess(t, "", sitesFor(newGoogle(t).URL))
 	load := func(end func()) {
 		l := startLoad(t, p, 24, 400, keepSite, eraseSite)
-		l.awaitEvents(500, time.Minute)
+		l.awaitEvents(500)
 		end()
 		l.stop()
 	}
@@ -76,7 +75,7 @@ func TestNothingIsUnaccountedFor(t *testing.T) {
 // even waits until the accounts of both sites are settled, and come out even.
 func (p *process) even() (f figures) {
 	p.t.Helper()
-	p.within(time.Minute, "everything received is accounted for", func() (err error) {
+	p.within("everything received is accounted for", func() (err error) {
 		if f, err = p.figures(); err != nil {
 			return err
 		}

@@ -208,7 +208,7 @@ func background(b *testing.B, cmd *exec.Cmd) (pid int) {
 
 func await(b *testing.B, check func() error) {
 	b.Helper()
-	if err := try(30*time.Second, check); err != nil {
+	if err := try(check); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // reached is what a server built with the tag failpoints says when it has come
@@ -136,7 +135,7 @@ func stopAt(t *testing.T, binary string, points []failpoint) {
 	}
 	p.open()
 	stays := visit(0)
-	p.drained(3 * time.Minute)
+	p.drained()
 	p.leave()
 	for i, point := range points {
 		t.Log(point.name)
@@ -149,7 +148,7 @@ func stopAt(t *testing.T, binary string, points []failpoint) {
 		p.open()
 		leaves := visit(i + 1)
 		stays.send(stays.paths(2))
-		p.within(20*time.Second, "the failpoint is reached", func() error {
+		p.within("the failpoint is reached", func() error {
 			select {
 			case <-h.there:
 				return nil
@@ -173,12 +172,12 @@ func stopAt(t *testing.T, binary string, points []failpoint) {
 		ch.mend()
 		if point.front != nil {
 			// The next run delivers while the old request is still on its way.
-			p.drained(3 * time.Minute)
+			p.drained()
 			close(h.release)
 			<-h.finished
 		}
 		ch.around.Store(nil)
-		p.drained(3 * time.Minute)
+		p.drained()
 		l.verify()
 		if t.Failed() {
 			t.FailNow()

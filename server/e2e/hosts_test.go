@@ -239,7 +239,7 @@ func (c *visitorClient) must(method, path, body string, want int, header ...stri
 // until waits for the program to answer at all.
 func (c *visitorClient) until(method, path string, want int) {
 	c.t.Helper()
-	err := try(slowest, func() error {
+	err := try(func() error {
 		resp, _, err := c.do(method, path, "")
 		if err == nil && resp.StatusCode != want {
 			err = fmt.Errorf("%s %s: %s", method, path, resp.Status)

@@ -72,10 +72,10 @@ func (l *load) stop() {
 }
 
 // awaitEvents waits until n more events were promised.
-func (l *load) awaitEvents(n int64, patience time.Duration) {
+func (l *load) awaitEvents(n int64) {
 	l.t.Helper()
 	want := l.book.events.Load() + n
-	l.p.within(patience, fmt.Sprintf("%d more events are accepted", n), func() error {
+	l.p.within(fmt.Sprintf("%d more events are accepted", n), func() error {
 		if got := l.book.events.Load(); got < want {
 			return fmt.Errorf("%d are missing", want-got)
 		}

@@ -64,13 +64,18 @@ func TestLineToClickHouse(t *testing.T) {
 	p := newProcess(t, "", ch.settings()+sitesFor(g.URL))
 	p.open()
 	l := startLoad(t, p, 32, 300, keepSite, keepSite, eraseSite)
-	l.awaitEvents(100, 30*time.Second)
+	p.within("the first rows arrive", func() error {
+		if ch.inserted.Load() == 0 {
+			return errors.New("none do")
+		}
+		return nil
+	})
 	for i, fault := range faults {
 		failed, accepted := p.failures(), l.book.events.Load()
 		fault.begin(ch)
-		l.awaitEvents(200, 30*time.Second)
+		l.awaitEvents(200)
 		if !fault.slow {
-			p.within(30*time.Second, "a delivery fails", func() error {
+			p.within("a delivery fails", func() error {
 				if p.failures() == failed {
 					return errors.New("none has")
 				}
@@ -80,12 +85,12 @@ func TestLineToClickHouse(t *testing.T) {
 		if i%3 == 0 {
 			p.kill()
 			p.begin()
-			l.awaitEvents(100, 30*time.Second)
+			l.awaitEvents(100)
 		}
 		ch.around.Store(nil)
 		ch.mend()
 		done := ch.inserted.Load()
-		p.within(30*time.Second, "rows arrive again", func() error {
+		p.within("rows arrive again", func() error {
 			if ch.inserted.Load() == done {
 				return errors.New("none do")
 			}
@@ -95,7 +100,7 @@ func TestLineToClickHouse(t *testing.T) {
 	}
 	l.stop()
 	tokens := l.stillWithdrawn()
-	p.drained(3 * time.Minute)
+	p.drained()
 	l.verify()
 	l.verifyGoogle(g)
 	t.Logf("left in %v", p.leave().Round(time.Millisecond))
@@ -161,7 +166,7 @@ func TestLongOutage(t *testing.T) {
 	}()
 	begun := time.Now()
 	l.stop()
-	p.drained(5 * time.Minute)
+	p.drained()
 	drain := time.Since(begun)
 	<-measured
 	l.verify()

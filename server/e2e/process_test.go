@@ -206,9 +206,9 @@ func sum(values []float64) (total float64) {
 }
 
 // drained waits until every consumer has taken what the spool holds.
-func (p *process) drained(patience time.Duration) {
+func (p *process) drained() {
 	p.t.Helper()
-	p.within(patience, "the spool is drained", func() error {
+	p.within("the spool is drained", func() error {
 		waiting, err := p.metric("sluice_spool_waiting_records")
 		if err == nil && waiting > 0 {
 			err = fmt.Errorf("%v records wait", waiting)
@@ -217,11 +217,10 @@ func (p *process) drained(patience time.Duration) {
 	})
 }
 
-// within tries until check succeeds, and fails the test when the patience is
-// at its end.
-func (p *process) within(patience time.Duration, what string, check func() error) {
+// within tries until check succeeds, and fails the test where it never does.
+func (p *process) within(what string, check func() error) {
 	p.t.Helper()
-	if err := try(patience, check); err != nil {
+	if err := try(check); err != nil {
 		p.t.Fatalf("%s: %v", what, err)
 	}
 }

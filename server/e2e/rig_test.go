@@ -185,17 +185,21 @@ func answers(url string) error {
 	return nil
 }
 
-// eventually tries until check succeeds, and fails the test after 20 s.
+// eventually tries until check succeeds, and fails the test where it never does.
 func (r *rig) eventually(what string, check func() error) {
 	r.t.Helper()
-	if err := try(20*time.Second, check); err != nil {
+	if err := try(check); err != nil {
 		r.t.Fatalf("%s: %v\n%s", what, err, r.logs)
 	}
 }
 
-// try calls check until it succeeds. When the patience is at its end it returns
-// what check said last.
-func try(patience time.Duration, check func() error) error {
+// patience is how long a test waits for what has to come: so long that only
+// what is broken needs it, and never a busy machine.
+const patience = 5 * time.Minute
+
+// try calls check until it succeeds. When patience is at its end it returns what
+// check said last.
+func try(check func() error) error {
 	deadline := time.After(patience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
