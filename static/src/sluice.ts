@@ -45,16 +45,15 @@ async function start(): Promise<Choice | null> {
   if (/sluice=debug/.test(location.href)) await new Promise<void>((there) => load(__chunks.inspect, there));
   const tracker = (inner.tracker = startTracker(ask, () => idle(() => tracker.may() && use(__chunks.extras + '?site=' + site))));
   api.track = tracker.track;
+  sync();
+  // First of all, for the banner is to be seen soon. Where events are sent, their answer says whether there is something to ask. A refusal is left alone.
+  tracker.may() || (choice && !choice.pending && !choice.purposes[0]) || ask();
   addEventListener('visibilitychange', sync);
   addEventListener('click', (click) => {
     if (!(click.target as Element).closest?.('[data-sluice=choices]')) return;
     click.preventDefault();
     ask(true);
   });
-
-  sync();
-  // Where events are sent, their answer says whether there is something to ask. A refusal is left alone.
-  tracker.may() || (choice && !choice.pending && !choice.purposes[0]) || ask();
   watcher.observe(document, { childList: true, subtree: true }); // after the banner's script, which is none of its business
   look();
   return choice;
