@@ -197,3 +197,19 @@ func TestBrowserGlobalPrivacyControl(t *testing.T) {
 		t.Errorf("decision: %v", got)
 	}
 }
+
+// The preferences open again also where the browser has not told yet that they
+// were closed.
+func TestBrowserOpenedAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/plain.html")
+	b.Asked()
+	b.Click("Choose", "section")
+	b.Until(`$('dialog')?.open`)
+	b.Run(`(sluice._.kit.dialog.close(), sluice._.kit.open())`)
+	b.Settle()
+	if got := eval[[]bool](b, `$$('dialog').map((d) => d.open)`); !slices.Equal(got, []bool{true}) {
+		t.Errorf("dialogs that are open: %v, want one", got)
+	}
+}

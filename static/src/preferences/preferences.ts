@@ -22,13 +22,13 @@ kit.frame.root.adoptedStyleSheets = [...kit.frame.root.adoptedStyleSheets, style
 
 /** A native modal dialog: what lies behind is inert, and Escape leaves it without an answer. */
 kit.open = () => {
-  if (kit.dialog) return;
+  if (kit.dialog?.open) return;
   const { consent } = window.sluice!;
   const list = switches(data, consent, kit.gpc);
   const save = () => kit.answer(chosen(purposes, list.ticked), 'custom');
-  const dialog = h(
+  const dialog: HTMLDialogElement = h(
     'dialog',
-    { 'aria-labelledby': 'choice', lang, dir, onclose: closed },
+    { 'aria-labelledby': 'choice', lang, dir, onclose: () => closed(dialog) },
     h(
       'div',
       {},
@@ -51,8 +51,9 @@ kit.open = () => {
   if (!dialog.open) dialog.showModal();
 };
 
-function closed(): void {
-  kit.dialog?.remove();
-  kit.dialog = undefined;
+/** Told in a task of its own, before which another one may have been opened. */
+function closed(dialog: HTMLDialogElement): void {
+  dialog.remove();
+  if (kit.dialog === dialog) kit.dialog = undefined;
   kit.leave();
 }
