@@ -10,15 +10,17 @@ import (
 // complaint; what is wrong is refused and counted.
 func TestJourneyMeasured(t *testing.T) {
 	t.Parallel()
+	// By name: requests of the same moment overtake each other.
+	const rows = "SELECT name, path FROM events WHERE name NOT IN ('engagement', 'scroll', 'web_vital') ORDER BY path, lower(name)"
 	r := newRig(t, kept)
 	b := browsertest.Open(t)
 	b.Visit(r.origin() + "/")
 	b.Asked()
 	b.Click("Accept all", "section")
 	b.Gone()
-	r.wantRows(eventRows, "pageview,/")
+	r.wantRows(rows, "pageview,/")
 	b.Visit(r.origin() + "/found?q=Blue+Vase&mail=ada@example.com")
-	r.wantRows(eventRows, "pageview,/", "pageview,/found", "search,/found")
+	r.wantRows(rows, "pageview,/", "pageview,/found", "search,/found")
 	b.Run(`(() => {
 		const link = document.createElement('a');
 		link.href = 'https://other.example/a?token=secret';
@@ -28,7 +30,7 @@ func TestJourneyMeasured(t *testing.T) {
 		sluice.track('Purchase', {plan: 'pro'}, {revenue: {amount: '9.90', currency: 'EUR'}});
 		sluice.track('Refused', {}, {revenue: {amount: '9,90', currency: 'EUR'}});
 	})()`)
-	r.wantRows(eventRows, "pageview,/", "pageview,/found", "search,/found", "outbound_link,/found", "Purchase,/found")
+	r.wantRows(rows, "pageview,/", "outbound_link,/found", "pageview,/found", "Purchase,/found", "search,/found")
 	r.wantRows("SELECT props['search_term'] FROM events WHERE name = 'search'", "blue vase")
 	r.wantRows("SELECT props['link_url'] FROM events WHERE name = 'outbound_link'", "https://other.example/a")
 	r.wantRows("SELECT revenue, currency FROM events WHERE name = 'Purchase'", "9.9,EUR")
