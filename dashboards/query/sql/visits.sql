@@ -13,28 +13,36 @@
 --             seen        events in the period
 --             seen_views  pageviews in the period
 -- parameters  site String, test Bool, from and to DateTime64(3, 'UTC'): from <= time < to
+-- at          a time in milliseconds: comparing whole numbers takes half as long as comparing DateTime64, which the
+--             index is asked with all the same (indexHint)
 -- ping        says how long a page was in view: no event, so it is behind all others and has no time
 -- place       puts a visit's events in order: milliseconds, then the order of arrival within one of them
 WITH
+    toUnixTimestamp64Milli({from:DateTime64(3, 'UTC')}) AS opens,
+    toUnixTimestamp64Milli({to:DateTime64(3, 'UTC')}) AS closes,
+    toUnixTimestamp64Milli(ts) AS at,
+    at >= opens AND at < closes AS within,
     name = 'engagement' AS ping,
-    if(ping, toUInt64(-1), bitShiftLeft(toUInt64(toUnixTimestamp64Milli(ts)), 22) + seq % 4194304) AS place
+    if(ping, toUInt64(-1), bitShiftLeft(toUInt64(at), 22) + seq % 4194304) AS place
 SELECT
     session_id,
     min(visitor_id) AS visitor,
-    minIf(ts, NOT ping) AS start,
-    maxIf(ts, NOT ping) AS finish,
-    start >= {from:DateTime64(3, 'UTC')} AND start < {to:DateTime64(3, 'UTC')} AS begun,
+    minIf(at, NOT ping) AS started,
+    fromUnixTimestamp64Milli(started, 'UTC') AS start,
+    fromUnixTimestamp64Milli(maxIf(at, NOT ping), 'UTC') AS finish,
+    started >= opens AND started < closes AS begun,
     countIf(name = 'pageview') AS views,
     countIf(name NOT IN ('engagement', '404', 'search', 'error')) AS actions,
     sum(engagement_ms) AS engaged,
-    countIf(NOT ping AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen,
-    countIf(name = 'pageview' AND ts >= {from:DateTime64(3, 'UTC')} AND ts < {to:DateTime64(3, 'UTC')}) AS seen_views
+    countIf(within AND NOT ping) AS seen,
+    countIf(within AND name = 'pageview') AS seen_views
     /*attributes*/
 FROM events
 WHERE site = {site:String}
     AND test = {test:Bool}
-    AND ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY
-    AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY
+    AND indexHint(ts >= {from:DateTime64(3, 'UTC')} - INTERVAL 1 DAY AND ts < {to:DateTime64(3, 'UTC')} + INTERVAL 1 DAY)
+    AND at >= opens - 86400000
+    AND at < closes + 86400000
     AND name NOT IN ('scroll', 'web_vital'/*pings*/)
     /*only*/
 GROUP BY session_id
