@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-const zeroChunk = 1 << 20
+// zeroChunk is written and synced at once: an append that comes meanwhile waits
+// for that, so it is small, and so large that a segment takes few of them.
+const zeroChunk = 256 << 10
 
 // preparedFile is a file full of zeros, synced, that will be a segment.
 type preparedFile struct {
