@@ -11,6 +11,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/errgroup"
 
 	"sluice/collector/spool"
 )
@@ -21,9 +22,39 @@ type rejected struct {
 	err error // why
 }
 
-// insert writes the rows of one table and returns those it cannot hold.
+// manyRows is from how many rows on a batch goes in as two halves, side by side:
+// while
+// ClickHouse takes one, the other is prepared. A backlog drains sooner; what
+// arrives within a second is less.
+const manyRows = 40_000
+
+// insertAll writes the rows of one table and returns those it cannot hold. The
+// same batch is always divided in the same way, each part under tokens of its
+// own.
+func (s *Store) insertAll(ctx context.Context, b *spool.Batch, t table) ([]rejected, error) {
+	token := fmt.Sprintf("sluice-%s-%s-%d-%d", b.Spool, t.name, b.First, b.Last)
+	if len(t.rows) < s.halve {
+		return s.insert(ctx, b, t, token)
+	}
+	var bad [2][]rejected
+	var both errgroup.Group // one that fails leaves the other its time
+	for i, rows := range [][]row{t.rows[:len(t.rows)/2], t.rows[len(t.rows)/2:]} {
+		half := t
+		half.rows = rows
+		both.Go(func() (err error) {
+			bad[i], err = s.insert(ctx, b, half, fmt.Sprintf("%s-%d", token, i))
+			return err
+		})
+	}
+	if err := both.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(bad[:]...), nil
+}
+
+// insert writes rows of one table and returns those it cannot hold.
 //
-// A first attempt goes straight in, under a token made of the batch's bounds.
+// A first attempt goes straight in, under the token, which is made of the batch's bounds.
 // Any later one first reads back what is there: on a single node ClickHouse
 // commits rows and token in two steps, and a kill between them makes the token
 // lie in either direction. What is missing goes in under the same token all
@@ -31,11 +62,10 @@ type rejected struct {
 // in ClickHouse or in the network, also where its sender is long dead: whoever
 // comes second is dropped. Then it looks again, and only what the token kept
 // out goes in under another one.
-func (s *Store) insert(ctx context.Context, b *spool.Batch, t table) ([]rejected, error) {
+func (s *Store) insert(ctx context.Context, b *spool.Batch, t table, token string) ([]rejected, error) {
 	if len(t.rows) == 0 {
 		return nil, nil
 	}
-	token := fmt.Sprintf("sluice-%s-%s-%d-%d", b.Spool, t.name, b.First, b.Last)
 	if b.Attempt <= 1 && !b.Recovered {
 		return s.send(ctx, t, t.rows, token)
 	}
@@ -166,32 +196,60 @@ func appendColumns(batch driver.Batch, rows []row) error {
 		return nil
 	}
 	of := reflect.TypeOf(rows[0]).Elem()
-	type column struct {
-		name   string
-		field  []int
-		values reflect.Value // a slice, used for one piece after the other
-		to     driver.BatchColumn
-	}
-	var columns []column
+	columns := make([]columnInput, len(batch.Columns()))
 	for i, c := range batch.Columns() {
 		field, ok := fieldOf(of, c.Name())
 		if !ok {
 			return fmt.Errorf("no field of %s is column %s", of, c.Name())
 		}
-		values := reflect.MakeSlice(reflect.SliceOf(field.Type), rowsAtOnce, rowsAtOnce)
-		columns = append(columns, column{c.Name(), field.Index, values, batch.Column(i)})
+		columns[i] = newColumnInput(field, strings.HasPrefix(string(c.Type()), "LowCardinality("))
 	}
 	for piece := range slices.Chunk(rows, rowsAtOnce) {
-		for _, c := range columns {
-			for i, r := range piece {
-				c.values.Index(i).Set(reflect.ValueOf(r).Elem().FieldByIndex(c.field))
-			}
-			if err := c.to.Append(c.values.Slice(0, len(piece)).Interface()); err != nil {
-				return fmt.Errorf("append column %s: %w", c.name, err)
+		for i := range columns {
+			if err := batch.Column(i).Append(columns[i].of(piece)); err != nil {
+				return fmt.Errorf("append column %s: %w", batch.Columns()[i].Name(), err)
 			}
 		}
 	}
 	return nil
+}
+
+// columnInput is what one column of a batch is filled from.
+type columnInput struct {
+	field  []int
+	values reflect.Value  // a slice, used for one piece of rows after the other
+	seen   map[string]any // texts of a column that has few, each made an interface once; nil for others
+}
+
+func newColumnInput(field reflect.StructField, few bool) columnInput {
+	c := columnInput{field: field.Index}
+	elem := field.Type
+	if few && elem.Kind() == reflect.String {
+		c.seen, elem = map[string]any{}, reflect.TypeFor[any]()
+	}
+	c.values = reflect.MakeSlice(reflect.SliceOf(elem), rowsAtOnce, rowsAtOnce)
+	return c
+}
+
+// of returns the column's values in the rows of a piece, until it is called
+// again.
+func (c *columnInput) of(piece []row) any {
+	values := c.values.Slice(0, len(piece))
+	texts, _ := values.Interface().([]any)
+	for i, r := range piece {
+		v := reflect.ValueOf(r).Elem().FieldByIndex(c.field)
+		if c.seen == nil {
+			values.Index(i).Set(v)
+			continue
+		}
+		text, ok := c.seen[v.String()]
+		if !ok {
+			text = v.String()
+			c.seen[v.String()] = text
+		}
+		texts[i] = text
+	}
+	return values.Interface()
 }
 
 // fieldOf finds the field of a row type whose ch tag names a column.

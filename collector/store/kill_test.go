@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/collector/spool"
+	"sluice/collector/store"
 	"sluice/collector/store/storetest"
 	"sluice/consent"
 )
@@ -18,7 +19,18 @@ import (
 // everything is there once.
 func TestKillsCostNothing(t *testing.T) {
 	t.Parallel()
-	s, r := storetest.Open(t), newRecord(t)
+	for name, halve := range map[string]int{"whole": 1000, "halves": 100} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := storetest.Open(t)
+			s.Halve(halve)
+			killDuringDeliveries(t, s)
+		})
+	}
+}
+
+func killDuringDeliveries(t *testing.T, s *store.Store) {
+	r := newRecord(t)
 	const batches, size = 12, 200
 	consentID, receiptID, spoolID := uuid.New(), uuid.New(), uuid.New()
 	failures, readBack := 0, 0

@@ -61,6 +61,7 @@ type Store struct {
 	child    *engine.Supervisor // nil unless embedded
 	prepared atomic.Bool
 	dead     *deadLetters
+	halve    int // rows of a batch, from which on they go in as two halves
 }
 
 // Open checks the options, starts the embedded engine where it is wanted, and
@@ -71,7 +72,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, log: o.Logger, dead: deadLettersOf(o.DataDir, o.Logger)}
+	s := &Store{o: o, log: o.Logger, dead: deadLettersOf(o.DataDir, o.Logger), halve: manyRows}
 	opt, err := driverOptions(o.URL)
 	if err != nil {
 		return nil, err

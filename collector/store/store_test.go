@@ -260,7 +260,19 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 
 func TestDeliverWritesOnce(t *testing.T) {
 	t.Parallel()
-	s, r := storetest.Open(t), newRecord(t)
+	for name, halve := range map[string]int{"whole": 1000, "halves": 10} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := storetest.Open(t)
+			s.Halve(halve)
+			deliverAgain(t, s)
+		})
+	}
+}
+
+// deliverAgain delivers batches whose first delivery got to different points.
+func deliverAgain(t *testing.T, s *store.Store) {
+	r := newRecord(t)
 	consentID, receiptID := uuid.New(), uuid.New()
 	records := func(n int) []spool.Record {
 		var out []spool.Record

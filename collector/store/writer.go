@@ -51,19 +51,15 @@ func (s *Store) tell(d *decoded, dead []DeadLetter) {
 		}
 		return sites[site]
 	}
-	buried := make(map[uint64]bool, len(dead))
+	buried := map[uint64]bool{}
 	for _, l := range dead {
 		buried[l.Seq] = true
-	}
-	for _, r := range d.batch.Records {
-		if r.Kind != spool.KindEvent {
-			continue
-		}
-		if e, err := collector.DecodeEventHead(r.Data); err != nil {
-			continue
-		} else if buried[r.Seq] {
+		if e, err := collector.DecodeEventHead(l.Data); err == nil && l.Kind == spool.KindEvent {
 			of(e.Site).dead++
-		} else {
+		}
+	}
+	for _, r := range d.events {
+		if e := r.(*eventRow); !buried[e.Seq] {
 			of(e.Site).stored++
 		}
 	}
@@ -75,7 +71,7 @@ func (s *Store) tell(d *decoded, dead []DeadLetter) {
 // write inserts the rows of a batch and returns what no table takes.
 func (s *Store) write(ctx context.Context, b *spool.Batch, d *decoded) ([]DeadLetter, error) {
 	for _, t := range d.tables() {
-		bad, err := s.insert(ctx, b, t)
+		bad, err := s.insertAll(ctx, b, t)
 		if err != nil {
 			return nil, fmt.Errorf("write records %d–%d to %s: %w", b.First, b.Last, t.name, err)
 		}
