@@ -23,8 +23,7 @@ type rejected struct {
 }
 
 // manyRows is from how many rows on a batch goes in as two halves, side by side:
-// while
-// ClickHouse takes one, the other is prepared. A backlog drains sooner; what
+// while ClickHouse takes one, the other is prepared. A backlog drains sooner; what
 // arrives within a second is less.
 const manyRows = 40_000
 
