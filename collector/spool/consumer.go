@@ -34,7 +34,7 @@ type Sink interface {
 // ConsumerOptions tune a consumer. Zero values are defaults.
 type ConsumerOptions struct {
 	Kinds      []Kind        // of the records that the sink gets; nil: all
-	MaxRecords int           // per batch. 0: 50 000
+	MaxRecords int           // per batch. 0: 30 000
 	MaxBytes   int           // data per batch, exceeded only by a single larger record. 0: 16 MiB
 	MaxWait    time.Duration // how long a record waits for others to fill a batch. 0: 1 s
 
@@ -46,7 +46,7 @@ type ConsumerOptions struct {
 
 func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	if o.MaxRecords <= 0 {
-		o.MaxRecords = 50_000
+		o.MaxRecords = 30_000
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20
