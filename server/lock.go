@@ -42,5 +42,7 @@ func lockDataDir(dir string) (release func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the lock of data_dir: %w", errors.Join(err, f.Close()))
 	}
-	return f.Close, nil
+	// Unlocked before it is closed: a child that is just being started may still
+	// have the file open.
+	return func() error { return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close()) }, nil
 }

@@ -143,8 +143,8 @@ func TestAwayCostsLittle(t *testing.T) {
 		time.Sleep(time.Hour)
 		q.mu.Lock()
 		defer q.mu.Unlock()
-		// At first everybody tries at once, and learns it together.
-		if requests := len(q.google.Hits()); requests < 10 || q.packed > requests+64 {
+		// At first everybody may try, and learns it: once.
+		if requests := len(q.google.Hits()); requests < 10 || q.packed > requests+200 {
 			t.Errorf("mapped %d times for %d requests", q.packed, requests)
 		}
 	})

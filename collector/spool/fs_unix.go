@@ -24,7 +24,15 @@ func (d osDisk) lock(name string) (io.Closer, error) {
 		}
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", d.path(name), err), f.Close())
 	}
-	return f, nil
+	return flocked{f}, nil
+}
+
+// flocked is a file whose lock ends when it is closed, also where a child
+// process that is just being started still has it open.
+type flocked struct{ *os.File }
+
+func (l flocked) Close() error {
+	return errors.Join(unix.Flock(int(l.Fd()), unix.LOCK_UN), l.File.Close())
 }
 
 // outOfSpace tells whether the file system has no room left.
