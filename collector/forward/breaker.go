@@ -26,20 +26,6 @@ type breaker struct {
 func (b *breaker) enter(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	wait := b.closed(now)
-	b.asking = wait == 0 && b.failures >= breakAfter || b.asking
-	return wait
-}
-
-// wait is what enter would say now, of whoever does not enter.
-func (b *breaker) wait(now time.Time) time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed(now)
-}
-
-// closed is how long nothing gets through. The caller holds mu.
-func (b *breaker) closed(now time.Time) time.Duration {
 	switch {
 	case b.failures < breakAfter:
 		return 0
@@ -48,6 +34,7 @@ func (b *breaker) closed(now time.Time) time.Duration {
 	case b.asking:
 		return probePause
 	}
+	b.asking = true
 	return 0
 }
 

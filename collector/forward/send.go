@@ -127,21 +127,19 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	if len(t.events) == 0 {
 		return 0
 	}
-	// Asked before the mapping too, the dear part: while an endpoint is away
-	// all that waits for it would be mapped again and again, at the cost of
-	// everybody else.
-	if wait := t.breaker.wait(now); wait > 0 {
+	// Entered before the mapping, the dear part: while an endpoint is away all
+	// that waits for it would be mapped again and again, at the cost of everybody
+	// else.
+	if wait := t.breaker.enter(now); wait > 0 {
 		return wait
 	}
 	parcel, ok := t.pack(now, verdict.ads)
 	if !ok {
+		t.breaker.leave(false, false, now)
 		return 0
 	}
 	if t.began.IsZero() {
 		t.began = now
-	}
-	if wait := t.breaker.enter(now); wait > 0 {
-		return wait
 	}
 	a := t.client.post(ctx, parcel, t.pass(verdict))
 	changed := errors.Is(a.err, errConsentChanged)

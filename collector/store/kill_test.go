@@ -19,12 +19,18 @@ import (
 // everything is there once.
 func TestKillsCostNothing(t *testing.T) {
 	t.Parallel()
-	for name, halve := range map[string]int{"whole": 1000, "halves": 100} {
+	wholeAndHalved(t, killDuringDeliveries)
+}
+
+// wholeAndHalved runs a test with batches that go in whole, and with the same
+// batches, of 50 rows or more, as two halves.
+func wholeAndHalved(t *testing.T, test func(*testing.T, *store.Store)) {
+	for name, halve := range map[string]int{"whole": 1000, "halves": 50} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := storetest.Open(t)
 			s.Halve(halve)
-			killDuringDeliveries(t, s)
+			test(t, s)
 		})
 	}
 }

@@ -260,14 +260,7 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 
 func TestDeliverWritesOnce(t *testing.T) {
 	t.Parallel()
-	for name, halve := range map[string]int{"whole": 1000, "halves": 10} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := storetest.Open(t)
-			s.Halve(halve)
-			deliverAgain(t, s)
-		})
-	}
+	wholeAndHalved(t, deliverAgain)
 }
 
 // deliverAgain delivers batches whose first delivery got to different points.
