@@ -117,7 +117,7 @@ func NewHandler(o Options) (*Handler, error) {
 		geo: o.Geo, hosting: o.Hosting, spammers: o.Spammers, balance: o.Balance,
 		clientIP: o.ClientIP, apiKey: o.APIKey, forwards: o.Forwards, limit: o.Limit,
 		clients: newMAC(o.ClientIDKey), devices: enrich.NewDevices(maxAgents),
-		duplicates: newDuplicates(), sessions: newSessions(),
+		duplicates: newDuplicates(maxSets), sessions: newSessions(),
 	}
 	for _, policy := range o.Ledger.Sites.All() {
 		site := o.Sites[policy.Site.Domain]

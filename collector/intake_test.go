@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -41,22 +42,55 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// TestDuplicatesAreBounded fills a small table and half as much again: nothing
+// new is taken for a duplicate, nothing is forgotten before five of eight
+// places are taken, and then the oldest.
 func TestDuplicatesAreBounded(t *testing.T) {
 	t.Parallel()
-	d := newDuplicates()
-	now := noon
-	var key EventKey
-	for i := range maxRemembered + maxRemembered/4 {
-		key[0], key[1], key[2] = byte(i), byte(i>>8), byte(i>>16)
-		if i%(maxRemembered/8) == 0 {
-			now = now.Add(time.Hour)
+	const sets, hours = 64, 12
+	const places = duplicateShards * sets * duplicatePlaces
+	const perHour = places / 8
+	d := newDuplicates(sets)
+	nth := func(hour, i int) EventKey { return keyOf("example.com", consent.ID{}, strconv.Itoa(hour*perHour+i)) }
+	known := func(hour int) (n int) {
+		for i := range perHour {
+			if key := nth(hour, i); d.shard(key).find(placeOf(key, 0)) != nil {
+				n++
+			}
 		}
-		if !d.reserve(key, now) {
-			t.Fatalf("key %d is new and was taken for a duplicate", i)
+		return n
+	}
+	for hour := range hours {
+		now := noon.Add(time.Duration(hour) * time.Hour)
+		d.sweep(now)
+		for i := range perHour {
+			if !d.reserve(nth(hour, i), now) {
+				t.Fatalf("key %d of hour %d is new and was taken for a duplicate", i, hour)
+			}
+			if d.reserve(nth(hour, i), now) {
+				t.Fatalf("key %d of hour %d was forgotten at once", i, hour)
+			}
+		}
+		for before := range hour + 1 {
+			want := 0
+			switch {
+			case hour < 5: // five eighths are taken
+				want = perHour
+			case hour-before < 4: // the newest half of what there are places for
+				want = perHour - perHour/1000
+			}
+			if n := known(before); n < want {
+				t.Errorf("in hour %d, %d of the %d keys of hour %d are known, want %d", hour, n, perHour, before, want)
+			}
 		}
 	}
-	if n := len(d.seen); n > maxRemembered {
-		t.Errorf("%d keys are remembered, want at most %d", n, maxRemembered)
+	if n := known(0); n > perHour/2 {
+		t.Errorf("%d of %d keys of the first hour are known in the end, want few", n, perHour)
+	}
+	for i := range d.shards {
+		if n := len(d.shards[i].sets); n != sets {
+			t.Errorf("part %d has %d sets, want %d at most", i, n, sets)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,12 +22,12 @@ func KeyOfRecord(b []byte) (EventKey, error) {
 		return EventKey{}, ErrEventEncoding
 	}
 	// The id and the site are the first two strings, see stringFields.
-	d := decoder{rest: string(b[fixedEvent:])}
-	id, site := d.text(), d.text()
-	if d.failed {
+	id, rest, ok := cutString(b[fixedEvent:])
+	site, _, ok2 := cutString(rest)
+	if !ok || !ok2 {
 		return EventKey{}, ErrEventEncoding
 	}
-	return keyOf(site, consent.ID(b[26:42]), id), nil
+	return keyOf(string(site), consent.ID(b[26:42]), string(id)), nil
 }
 
 // Remember makes events count as duplicates from now on, as if they had been
@@ -174,17 +175,37 @@ func (l *SeenLog) Load(now time.Time, remember func(keys []EventKey, at time.Tim
 	}
 	slices.Reverse(hours)
 	for _, hour := range hours {
-		b, err := os.ReadFile(l.path(hour))
-		if err != nil {
+		at := time.Unix(hour*int64(duplicateBucket/time.Second), 0)
+		if err := l.load(hour, func(keys []EventKey) { remember(keys, at) }); err != nil {
 			return fmt.Errorf("read seen events: %w", err)
 		}
-		keys := make([]EventKey, len(b)/len(EventKey{}))
-		for i := range keys {
-			copy(keys[i][:], b[i*len(EventKey{}):])
-		}
-		remember(keys, time.Unix(hour*int64(duplicateBucket/time.Second), 0))
 	}
 	return nil
+}
+
+// load hands over the keys of an hour, some at a time: there may be millions.
+func (l *SeenLog) load(hour int64, remember func(keys []EventKey)) error {
+	f, err := os.Open(l.path(hour))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const atOnce = 4096
+	b, keys := make([]byte, atOnce*len(EventKey{})), make([]EventKey, 0, atOnce)
+	for {
+		n, err := io.ReadFull(f, b)
+		keys = keys[:0]
+		for key := range slices.Chunk(b[:n-n%len(EventKey{})], len(EventKey{})) {
+			keys = append(keys, EventKey(key))
+		}
+		remember(keys)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // Close closes the file that is open.

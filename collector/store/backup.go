@@ -297,14 +297,12 @@ type LateCut struct {
 
 // TakeBackLate carries out late cuts.
 func (s *Store) TakeBackLate(ctx context.Context, spoolID uuid.UUID, late []LateCut) error {
-	for some := range slices.Chunk(late, cutsAtOnce) {
-		cuts := make([]cut, len(some))
-		for i, c := range some {
-			cuts[i] = cut{consentID: c.ConsentID, before: c.Before, at: c.At, erase: c.Erase}
-		}
-		if err := s.takeBack(ctx, spoolID, cuts); err != nil {
-			return fmt.Errorf("take back what was withdrawn after the backup: %w", err)
-		}
+	cuts := make([]cut, len(late))
+	for i, c := range late {
+		cuts[i] = cut{consentID: c.ConsentID, before: c.Before, at: c.At, erase: c.Erase}
+	}
+	if err := s.takeBack(ctx, spoolID, cuts, false); err != nil {
+		return fmt.Errorf("take back what was withdrawn after the backup: %w", err)
 	}
 	return nil
 }

@@ -149,17 +149,18 @@ func (s *Store) sendBlock(ctx context.Context, t table, rows []row, token string
 			return nil, fmt.Errorf("prepare insert: %w", err)
 		}
 		unfit := -1
+		var unmade []rejected
 		if whole {
-			err = appendColumns(batch, rows)
+			unmade, err = appendColumns(batch, rows)
 			whole = err == nil
 		} else {
-			unfit, err = appendRows(batch, rows)
+			unmade, unfit, err = appendRows(batch, rows)
 		}
 		if err == nil {
 			if err := batch.Send(); err != nil {
 				return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
 			}
-			return bad, nil
+			return append(bad, unmade...), nil
 		}
 		// The driver has taken part of the rows: begin again, first to see which
 		// one is at fault, then without it.
@@ -173,15 +174,21 @@ func (s *Store) sendBlock(ctx context.Context, t table, rows []row, token string
 	}
 }
 
-// appendRows puts rows into the batch one by one, and tells which one does not
-// fit.
-func appendRows(batch driver.Batch, rows []row) (unfit int, err error) {
+// appendRows puts rows into the batch one by one. unmade are those of which
+// there is no row, unfit is the one that the driver does not take.
+func appendRows(batch driver.Batch, rows []row) (unmade []rejected, unfit int, err error) {
+	var room eventRow
 	for i, r := range rows {
-		if err := batch.AppendStruct(r); err != nil {
-			return i, fmt.Errorf("put row into its columns: %w", err)
+		v, err := r.made(&room)
+		if err != nil {
+			unmade = append(unmade, rejected{r, err})
+			continue
+		}
+		if err := batch.AppendStruct(v); err != nil {
+			return nil, i, fmt.Errorf("put row into its columns: %w", err)
 		}
 	}
-	return -1, nil
+	return unmade, -1, nil
 }
 
 // rowsAtOnce is how many rows are looked at again for each column, so few that
@@ -189,28 +196,49 @@ func appendRows(batch driver.Batch, rows []row) (unfit int, err error) {
 const rowsAtOnce = 256
 
 // appendColumns puts rows into the batch column by column, at half the cost of
-// doing it row by row.
-func appendColumns(batch driver.Batch, rows []row) error {
-	if len(rows) == 0 {
-		return nil
+// doing it row by row. unmade are those of which there is no row.
+func appendColumns(batch driver.Batch, rows []row) (unmade []rejected, err error) {
+	var columns []columnInput
+	room := make([]eventRow, min(len(rows), rowsAtOnce))
+	made := make([]reflect.Value, 0, len(room))
+	for piece := range slices.Chunk(rows, rowsAtOnce) {
+		made = made[:0]
+		for i, r := range piece {
+			v, err := r.made(&room[i])
+			if err != nil {
+				unmade = append(unmade, rejected{r, err})
+				continue
+			}
+			made = append(made, reflect.ValueOf(v).Elem())
+		}
+		if len(made) == 0 {
+			continue
+		}
+		if columns == nil {
+			if columns, err = newColumns(batch, made[0].Type()); err != nil {
+				return nil, err
+			}
+		}
+		for i := range columns {
+			if err := batch.Column(i).Append(columns[i].of(made)); err != nil {
+				return nil, fmt.Errorf("append column %s: %w", batch.Columns()[i].Name(), err)
+			}
+		}
 	}
-	of := reflect.TypeOf(rows[0]).Elem()
+	return unmade, nil
+}
+
+// newColumns prepares to fill a batch's columns from structs of a type.
+func newColumns(batch driver.Batch, of reflect.Type) ([]columnInput, error) {
 	columns := make([]columnInput, len(batch.Columns()))
 	for i, c := range batch.Columns() {
 		field, ok := fieldOf(of, c.Name())
 		if !ok {
-			return fmt.Errorf("no field of %s is column %s", of, c.Name())
+			return nil, fmt.Errorf("no field of %s is column %s", of, c.Name())
 		}
 		columns[i] = newColumnInput(field, strings.HasPrefix(string(c.Type()), "LowCardinality("))
 	}
-	for piece := range slices.Chunk(rows, rowsAtOnce) {
-		for i := range columns {
-			if err := batch.Column(i).Append(columns[i].of(piece)); err != nil {
-				return fmt.Errorf("append column %s: %w", batch.Columns()[i].Name(), err)
-			}
-		}
-	}
-	return nil
+	return columns, nil
 }
 
 // columnInput is what one column of a batch is filled from.
@@ -232,11 +260,11 @@ func newColumnInput(field reflect.StructField, few bool) columnInput {
 
 // of returns the column's values in the rows of a piece, until it is called
 // again.
-func (c *columnInput) of(piece []row) any {
+func (c *columnInput) of(piece []reflect.Value) any {
 	values := c.values.Slice(0, len(piece))
 	texts, _ := values.Interface().([]any)
 	for i, r := range piece {
-		v := reflect.ValueOf(r).Elem().FieldByIndex(c.field)
+		v := r.FieldByIndex(c.field)
 		if c.seen == nil {
 			values.Index(i).Set(v)
 			continue

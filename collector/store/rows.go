@@ -13,6 +13,7 @@ import (
 	"github.com/shopspring/decimal"
 
 	"sluice/collector"
+	"sluice/collector/spool"
 	"sluice/consent"
 )
 
@@ -72,15 +73,16 @@ type eventRow struct {
 // maxRevenue is what Decimal(18, 4) holds on either side of zero.
 var maxRevenue = decimal.New(1, 14)
 
-func newEventRow(e *collector.Event, at origin, keep Retention) (*eventRow, error) {
+// fill makes the row of an event.
+func (row *eventRow) fill(e *collector.Event, at origin, keep Retention) error {
 	revenue := decimal.Zero
 	if e.Revenue != "" {
 		var err error
 		if revenue, err = decimal.NewFromString(e.Revenue); err != nil {
-			return nil, fmt.Errorf("revenue %q: %w", e.Revenue, err)
+			return fmt.Errorf("revenue %q: %w", e.Revenue, err)
 		}
 		if revenue = revenue.Round(4); revenue.Abs().Cmp(maxRevenue) >= 0 {
-			return nil, fmt.Errorf("revenue %q is beyond %s", e.Revenue, maxRevenue)
+			return fmt.Errorf("revenue %q is beyond %s", e.Revenue, maxRevenue)
 		}
 	}
 	at.KeepUntil = keepUntil(e.Time, keep.Events)
@@ -89,9 +91,9 @@ func newEventRow(e *collector.Event, at origin, keep Retention) (*eventRow, erro
 	}
 	screen := ""
 	if e.ScreenWidth > 0 && e.ScreenHeight > 0 {
-		screen = fmt.Sprintf("%dx%d", e.ScreenWidth, e.ScreenHeight)
+		screen = strconv.Itoa(int(e.ScreenWidth)) + "x" + strconv.Itoa(int(e.ScreenHeight))
 	}
-	return &eventRow{
+	*row = eventRow{
 		EventID: e.ID, Site: e.Site, Test: e.Test, Time: e.Time, Name: e.Name,
 		Visitor: e.Visitor, Session: e.Session, SessionStart: sessionStart(e), SessionFirst: e.SessionFirst,
 		Hostname: e.Hostname, Path: e.Path, Title: e.Title, Referrer: e.Referrer, Source: e.Source, Channel: e.Channel,
@@ -101,7 +103,8 @@ func newEventRow(e *collector.Event, at origin, keep Retention) (*eventRow, erro
 		Language: e.Language, Screen: screen, Props: &props{of: e.Props},
 		Revenue: revenue, Currency: e.Currency, Items: e.Items, EngagementMS: e.EngagementMS,
 		IPHash: e.IPHash, ReceiptID: e.Token.Receipt, Notice: e.Notice, origin: at,
-	}, nil
+	}
+	return nil
 }
 
 // sessionStart keeps a client's claim within what the column holds.
@@ -259,9 +262,38 @@ type identity struct {
 	Of  string `ch:"of"`
 }
 
-type row interface{ identity() identity }
+// row is a row of a table, or what one is made from.
+type row interface {
+	identity() identity
+	// made returns a pointer to a struct with ch tags; an error says that no row
+	// can be made. room is where that of an event is put.
+	made(room *eventRow) (any, error)
+}
 
 func (o *origin) identity() identity { return identity{Seq: o.Seq} }
+
+func (r *receiptRow) made(*eventRow) (any, error) { return r, nil }
+func (r *forwardRow) made(*eventRow) (any, error) { return r, nil }
+func (c *counterRow) made(*eventRow) (any, error) { return c, nil }
+
+// eventRecord is an event that becomes a row only on its way into the columns:
+// tens of thousands as rows would be most of the server's memory, and work for
+// the garbage collector.
+type eventRecord struct {
+	*spool.Record
+	batch *spool.Batch
+	store *Store
+}
+
+func (r *eventRecord) identity() identity { return identity{Seq: r.Seq} }
+
+func (r *eventRecord) made(room *eventRow) (any, error) {
+	e, err := collector.DecodeEvent(r.Data)
+	if err != nil {
+		return nil, err
+	}
+	return room, room.fill(&e, origin{SpoolID: r.batch.Spool, Seq: r.Seq}, r.store.o.Retention(e.Site))
+}
 
 func (c *counterRow) identity() identity {
 	return identity{c.Seq, strings.Join([]string{

@@ -94,10 +94,9 @@ func (s *Store) TakeBack(ctx context.Context, b spool.Batch) error {
 			cuts = append(cuts, *c)
 		}
 	}
-	for some := range slices.Chunk(cuts, cutsAtOnce) {
-		if err := s.takeBack(ctx, b.Spool, some); err != nil {
-			return fmt.Errorf("take back what was collected before record %d: %w", some[len(some)-1].before, err)
-		}
+	// An earlier attempt may have ended before it drove out its mutations.
+	if err := s.takeBack(ctx, b.Spool, cuts, b.Recovered || b.Attempt > 1); err != nil {
+		return fmt.Errorf("take back what was collected before record %d: %w", b.Last, err)
 	}
 	return nil
 }
@@ -122,8 +121,11 @@ func decodeCut(r spool.Record) (*cut, error) {
 }
 
 const (
-	// cutsAtOnce is how many consents are looked up together.
-	cutsAtOnce = 100
+	// cutsAtOnce is how many cuts go into one mutation of each table, where
+	// nobody has decided often, and namesAtOnce how many consents are looked up
+	// together: their ids travel in a URL.
+	cutsAtOnce  = 500
+	namesAtOnce = 100
 	// receiptsAtOnce is how many receipts one condition names, and
 	// conditionBytes how long the conditions of one mutation are together: each
 	// mutation reads the table once, and its text must stay below
@@ -132,19 +134,36 @@ const (
 	conditionBytes = 100 << 10
 )
 
-// takeBack carries out cuts: first on the dead letters, so that none of them
-// is put back behind the mutation, then on the tables.
-func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut) error {
+// takeBack carries out cuts. Where rows were anonymised, and where mutated says
+// that they may have been before, their mutations are driven out in the end.
+func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut, mutated bool) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
+	for some := range slices.Chunk(cuts, cutsAtOnce) {
+		anonymised, err := s.takeBackSome(ctx, spoolID, some)
+		if err != nil {
+			return err
+		}
+		mutated = mutated || anonymised
+	}
+	if !mutated {
+		return nil
+	}
+	return s.driveOut(ctx)
+}
+
+// takeBackSome carries out cuts first on the dead letters, so that none of them
+// is put back behind the mutation, then on the tables. It reports whether rows
+// were anonymised.
+func (s *Store) takeBackSome(ctx context.Context, spoolID uuid.UUID, cuts []cut) (anonymised bool, err error) {
 	receipts, err := s.receiptsOf(ctx, cuts)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := s.dead.receipts(receipts); err != nil {
-		return err
+		return false, err
 	}
 	if err := s.dead.forget(spoolID, cuts, receipts); err != nil {
-		return err
+		return false, err
 	}
 	var erase, anonymise []string
 	for _, c := range cuts {
@@ -157,15 +176,17 @@ func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut) err
 	// Erasing comes first: what was anonymised names no receipt any more.
 	for some := range upTo(erase, conditionBytes) {
 		if err := s.erase(ctx, some); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for some := range upTo(anonymise, conditionBytes) {
-		if err := s.anonymise(ctx, some); err != nil {
-			return err
+		found, err := s.anonymise(ctx, some)
+		if err != nil {
+			return false, err
 		}
+		anonymised = anonymised || found
 	}
-	return nil
+	return anonymised, nil
 }
 
 // upTo cuts texts into runs of up to so many bytes, each of at least one text.
@@ -187,24 +208,26 @@ func upTo(texts []string, bytes int) iter.Seq[[]string] {
 
 // receiptsOf returns the receipt ids of each consent.
 func (s *Store) receiptsOf(ctx context.Context, cuts []cut) (map[uuid.UUID][]uuid.UUID, error) {
-	ids := make([]string, len(cuts))
-	for i, c := range cuts {
-		ids[i] = c.consentID.String()
-	}
-	var rows []struct {
-		Consent uuid.UUID `ch:"consent_id"`
-		Receipt uuid.UUID `ch:"receipt_id"`
-	}
-	err := s.conn.Select(ctx, &rows,
-		"SELECT DISTINCT consent_id, receipt_id FROM receipts WHERE consent_id IN {ids:Array(UUID)} ORDER BY receipt_id",
-		clickhouse.Named("ids", ids))
-	if err != nil {
-		return nil, fmt.Errorf("look up the receipts of %d consents: %w", len(ids), err)
-	}
 	out := map[uuid.UUID][]uuid.UUID{}
-	for _, r := range rows {
-		if r.Consent != uuid.Nil {
-			out[r.Consent] = append(out[r.Consent], r.Receipt)
+	for some := range slices.Chunk(cuts, namesAtOnce) {
+		ids := make([]string, len(some))
+		for i, c := range some {
+			ids[i] = c.consentID.String()
+		}
+		var rows []struct {
+			Consent uuid.UUID `ch:"consent_id"`
+			Receipt uuid.UUID `ch:"receipt_id"`
+		}
+		err := s.conn.Select(ctx, &rows,
+			"SELECT DISTINCT consent_id, receipt_id FROM receipts WHERE consent_id IN {ids:Array(UUID)} ORDER BY receipt_id",
+			clickhouse.Named("ids", ids))
+		if err != nil {
+			return nil, fmt.Errorf("look up the receipts of %d consents: %w", len(ids), err)
+		}
+		for _, r := range rows {
+			if r.Consent != uuid.Nil {
+				out[r.Consent] = append(out[r.Consent], r.Receipt)
+			}
 		}
 	}
 	return out, nil
@@ -247,37 +270,47 @@ func (s *Store) erase(ctx context.Context, where []string) error {
 	return nil
 }
 
+// none is what a row says that belongs to no receipt any more.
+var none = "receipt_id = toUUID('" + uuid.Nil.String() + "')"
+
 // anonymise cuts rows off from their visitor and from their proof, and keeps
 // them countable: new names are the old ones hashed under a random key. The
-// key, and the receipts, stand in the mutation's record; the tables keep the
-// record of one finished mutation only, so an empty one drives it out.
-func (s *Store) anonymise(ctx context.Context, where []string) error {
+// key, and the receipts, stand in the mutation's record until driveOut. It
+// reports whether there were any rows.
+func (s *Store) anonymise(ctx context.Context, where []string) (found bool, err error) {
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
-		return fmt.Errorf("draw a key: %w", err)
+		return false, fmt.Errorf("draw a key: %w", err)
 	}
 	hash := func(column string) string {
 		return fmt.Sprintf("%s = lower(hex(sipHash128Keyed((toUInt64(%d), toUInt64(%d)), %s)))", column,
 			binary.BigEndian.Uint64(key[:8]), binary.BigEndian.Uint64(key[8:]), column)
 	}
-	none := "receipt_id = toUUID('" + uuid.Nil.String() + "')"
 	for _, change := range []struct{ table, set string }{
 		{"events", strings.Join([]string{hash("visitor"), hash("session"), hash("event_id"), "ip_hash = ''", none}, ", ")},
 		{"forwards", none + ", salt = '', sent = ''"},
 	} {
 		condition, err := s.matching(ctx, change.table, where)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if condition == "" {
 			continue
 		}
-		alter := "ALTER TABLE " + s.mutable(change.table) + " UPDATE "
-		if err := s.conn.Exec(ctx, alter+change.set+" WHERE "+condition); err != nil {
-			return fmt.Errorf("anonymise %s under %d conditions: %w", change.table, len(where), err)
+		if err := s.conn.Exec(ctx, "ALTER TABLE "+s.mutable(change.table)+" UPDATE "+change.set+" WHERE "+condition); err != nil {
+			return false, fmt.Errorf("anonymise %s under %d conditions: %w", change.table, len(where), err)
 		}
-		if err := s.conn.Exec(ctx, alter+none+" WHERE 0"); err != nil {
-			return fmt.Errorf("drive out the record of a mutation: %w", err)
+		found = true
+	}
+	return found, nil
+}
+
+// driveOut removes the records of mutations that anonymised: the tables keep
+// that of one finished mutation only, and now it is one which changes nothing.
+func (s *Store) driveOut(ctx context.Context) error {
+	for _, table := range []string{"events", "forwards"} {
+		if err := s.conn.Exec(ctx, "ALTER TABLE "+s.mutable(table)+" UPDATE "+none+" WHERE 0"); err != nil {
+			return fmt.Errorf("drive out the record of a mutation of %s: %w", table, err)
 		}
 	}
 	return nil

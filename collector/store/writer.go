@@ -59,7 +59,8 @@ func (s *Store) tell(d *decoded, dead []DeadLetter) {
 		}
 	}
 	for _, r := range d.events {
-		if e := r.(*eventRow); !buried[e.Seq] {
+		r := r.(*eventRecord)
+		if e, err := collector.DecodeEventHead(r.Data); err == nil && !buried[r.Seq] {
 			of(e.Site).stored++
 		}
 	}
@@ -83,6 +84,7 @@ func (s *Store) write(ctx context.Context, b *spool.Batch, d *decoded) ([]DeadLe
 // decoded is a batch as rows.
 type decoded struct {
 	batch    *spool.Batch
+	records  []eventRecord // what events points to
 	events   []row
 	receipts []row
 	forwards []row
@@ -107,31 +109,27 @@ func (d *decoded) tables() []table {
 	}
 }
 
-// decode turns records into rows. The same batch always gives the same rows.
+// decode turns records into rows, events into what makes them (see
+// eventRecord). The same batch always gives the same rows.
 // apart keeps the counts of different records in different rows.
 func (s *Store) decode(b *spool.Batch, apart bool) *decoded {
 	d := &decoded{batch: b, counters: counterRows{apart: apart}}
-	for _, r := range b.Records {
+	d.records = make([]eventRecord, 0, len(b.Records))
+	for i := range b.Records {
+		r := &b.Records[i]
 		if err := s.decodeRecord(d, r); err != nil {
-			d.dead = append(d.dead, newDeadLetter(b.Spool, r, err))
+			d.dead = append(d.dead, newDeadLetter(b.Spool, *r, err))
 		}
 	}
 	return d
 }
 
-func (s *Store) decodeRecord(d *decoded, r spool.Record) error {
+func (s *Store) decodeRecord(d *decoded, r *spool.Record) error {
 	at := origin{SpoolID: d.batch.Spool, Seq: r.Seq}
 	switch r.Kind {
 	case spool.KindEvent:
-		e, err := collector.DecodeEvent(r.Data)
-		if err != nil {
-			return err
-		}
-		row, err := newEventRow(&e, at, s.o.Retention(e.Site))
-		if err != nil {
-			return err
-		}
-		d.events = append(d.events, row)
+		d.records = append(d.records, eventRecord{r, d.batch, s})
+		d.events = append(d.events, &d.records[len(d.records)-1])
 	case spool.KindReceipt:
 		receipt, err := consent.DecodeReceipt(r.Data)
 		if err != nil {
