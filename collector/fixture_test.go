@@ -56,9 +56,10 @@ func (d *disk) Append(ctx context.Context, b *Batch) error {
 	if err := errors.Join(d.err, ctx.Err()); err != nil {
 		return err
 	}
-	for i, a := range b.Events {
+	for i := range b.Events {
+		a := &b.Events[i]
 		if d.late != nil {
-			if reason := d.late(i, a); reason != consent.Live {
+			if reason := d.late(i, *a); reason != consent.Live {
 				if b.Late == nil {
 					b.Late = map[int]consent.Reason{}
 				}
@@ -66,11 +67,15 @@ func (d *disk) Append(ctx context.Context, b *Batch) error {
 				continue
 			}
 		}
-		e, err := DecodeEvent(a.Encoded())
+		raw, err := a.AppendBinary(nil)
 		if err != nil {
 			return err
 		}
-		d.events, d.raw = append(d.events, e), append(d.raw, a.Encoded())
+		e, err := DecodeEvent(raw)
+		if err != nil {
+			return err
+		}
+		d.events, d.raw = append(d.events, e), append(d.raw, raw)
 	}
 	for reason, n := range b.Refused {
 		c := consent.NewCount(b.Policy.Site.Domain, consent.CountRefusal, string(reason), b.Received)

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -74,8 +75,8 @@ func Gate(policy *consent.Policy, t consent.Token, cut *consent.Cut, at time.Tim
 // Admitted is an event that passed the gate: the only one with a spool
 // encoding. The zero value has none.
 type Admitted struct {
-	event   Event
-	encoded []byte
+	event Event
+	ok    bool
 }
 
 // Admit binds an enriched event to the permit's token and time.
@@ -84,21 +85,28 @@ func (p Permit) Admit(e Event) Admitted {
 		return Admitted{}
 	}
 	e.Time, e.Token, e.Notice = p.at, p.token, p.notice
-	return Admitted{event: e, encoded: e.appendTo(make([]byte, 0, 512))}
+	return Admitted{event: e, ok: true}
 }
 
-// Encoded returns the spool encoding; nil for the zero value. It must not be
-// changed.
-func (a Admitted) Encoded() []byte { return a.encoded }
+// errNotAdmitted is an event that did not pass the gate.
+var errNotAdmitted = errors.New("event was not admitted")
+
+// AppendBinary appends the spool encoding; the zero value is an error.
+func (a *Admitted) AppendBinary(dst []byte) ([]byte, error) {
+	if !a.ok {
+		return dst, errNotAdmitted
+	}
+	return a.event.appendTo(dst), nil
+}
 
 // Token is what the event rests on.
-func (a Admitted) Token() consent.Token { return a.event.Token }
+func (a *Admitted) Token() consent.Token { return a.event.Token }
 
 // Time is when the event counts as having happened.
-func (a Admitted) Time() time.Time { return a.event.Time }
+func (a *Admitted) Time() time.Time { return a.event.Time }
 
 // Site is the domain that the event belongs to.
-func (a Admitted) Site() string { return a.event.Site }
+func (a *Admitted) Site() string { return a.event.Site }
 
 // Batch is what one request leaves behind: its admitted events and the counts
 // of what was accepted and refused.

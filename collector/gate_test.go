@@ -199,8 +199,9 @@ func TestGateComesBeforeEnrichment(t *testing.T) {
 
 func TestZeroPermitAdmitsNothing(t *testing.T) {
 	t.Parallel()
-	if b := (Permit{}).Admit(Event{Name: "pageview"}).Encoded(); b != nil {
-		t.Errorf("an event that passed no gate has %d bytes", len(b))
+	admitted := (Permit{}).Admit(Event{Name: "pageview"})
+	if b, err := admitted.AppendBinary(nil); err == nil || len(b) > 0 {
+		t.Errorf("an event that passed no gate has %d bytes (%v)", len(b), err)
 	}
 }
 

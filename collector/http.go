@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -99,6 +100,7 @@ type Handler struct {
 	devices    *enrich.Devices
 	duplicates *duplicates
 	sessions   *sessions
+	intakes    sync.Pool // of *intake
 }
 
 // maxAgents bounds the memory of user agents that were read.
@@ -123,6 +125,7 @@ func NewHandler(o Options) (*Handler, error) {
 		site := o.Sites[policy.Site.Domain]
 		h.sites[policy.Site.Domain] = &site
 	}
+	h.intakes.New = func() any { return new(intake) }
 	h.days.at(h.ledger.Now())
 	return h, nil
 }
@@ -195,11 +198,12 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 			return outcome{}, fmt.Errorf("take events: %w", err)
 		}
 	}
-	work := intake{
-		h: h, ctx: r.Context(), policy: policy, site: h.sites[policy.Site.Domain],
-		header: r.Header, ip: ClientIP(h.clientIP(c)), received: h.ledger.Now(), sent: in.sent,
-		driven: in.driven, test: test, byKey: byKey, debug: in.debug,
-	}
+	work := h.intakes.Get().(*intake)
+	defer h.intakes.Put(work)
+	defer work.reuse()
+	work.h, work.ctx, work.policy, work.site = h, r.Context(), policy, h.sites[policy.Site.Domain]
+	work.header, work.ip, work.received, work.sent = r.Header, ClientIP(h.clientIP(c)), h.ledger.Now(), in.sent
+	work.driven, work.test, work.byKey, work.debug = in.driven, test, byKey, in.debug
 	return work.accept(consent.RawToken(r, in.token), in.events)
 }
 

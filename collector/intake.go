@@ -66,10 +66,18 @@ type intake struct {
 	tidied   tidied
 	shared   Event  // what all events of the request have in common
 	visitor  string // of the cookie, else ""
-	anyone   string // the visitor by hash of the day
+	anyone   string // the visitor by hash of the day, where one was needed
 	problem  string // with the event that is looked at
 	refused  consent.Reason
 	enriched bool
+}
+
+// reuse forgets a request and keeps the room for its events.
+func (in *intake) reuse() {
+	events, kept := in.batch.Events, in.kept
+	clear(events)
+	clear(kept)
+	*in = intake{batch: Batch{Events: events[:0]}, kept: kept[:0]}
 }
 
 // keeping is what has to be undone where an event cannot be kept after all.
@@ -89,7 +97,7 @@ func (in *intake) accept(raw string, events []wireEvent) (out outcome, err error
 	if reason == consent.NoConsent && signalled {
 		reason = consent.ByGPC
 	}
-	in.batch = Batch{Policy: in.policy, Received: in.received}
+	in.batch.Policy, in.batch.Received = in.policy, in.received
 	in.tidied.rules = in.site.Rules
 	if reason != consent.Live {
 		for i := range events {
@@ -229,9 +237,7 @@ func (in *intake) look() consent.Reason {
 		OS: device.OS, OSVersion: device.OSVersion, Device: device.Class,
 		Language: enrich.Language(in.header.Get("Accept-Language")),
 	}
-	if in.visitor = visitorOf(in.header); in.visitor == "" {
-		in.anyone = in.visitorOfDay()
-	}
+	in.visitor = visitorOf(in.header)
 	return consent.Live
 }
 

@@ -27,9 +27,8 @@ func ReadJSON(r *http.Request, limit int64, into any) error {
 
 // ReadBody reads a JSON body without decoding it.
 func ReadBody(r *http.Request, limit int64) ([]byte, error) {
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || (kind != "application/json" && kind != "text/plain") {
-		return nil, fmt.Errorf("type %q: %w", r.Header.Get("Content-Type"), ErrMediaType)
+	if kind := r.Header.Get("Content-Type"); !isJSON(kind) {
+		return nil, fmt.Errorf("type %q: %w", kind, ErrMediaType)
 	}
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") {
 		return nil, fmt.Errorf("encoding %q: %w", enc, ErrMediaType)
@@ -37,7 +36,14 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, fmt.Errorf("%d bytes: %w", r.ContentLength, ErrTooLarge)
 	}
-	b, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	var b []byte
+	var err error
+	if r.ContentLength >= 0 {
+		b = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, b)
+	} else {
+		b, err = io.ReadAll(io.LimitReader(r.Body, limit+1))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read body: %w: %w", ErrNotJSON, err)
 	}
@@ -45,6 +51,15 @@ func ReadBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d bytes: %w", limit, ErrTooLarge)
 	}
 	return b, nil
+}
+
+// isJSON reports whether a body of a media type may be JSON.
+func isJSON(mediaType string) bool {
+	if mediaType == "application/json" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(mediaType)
+	return err == nil && (kind == "application/json" || kind == "text/plain")
 }
 
 // DecodeJSON decodes one JSON value and nothing behind it. Errors: ErrNotJSON,

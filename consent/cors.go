@@ -17,13 +17,21 @@ func (s *Site) CORS(h http.Header, r *http.Request) {
 	if !ours {
 		return
 	}
-	h.Set("Access-Control-Allow-Origin", origin)
-	h.Set("Access-Control-Expose-Headers", "Sluice-Dropped, Sluice-Notice")
+	h["Access-Control-Allow-Origin"] = []string{origin}
+	h["Access-Control-Expose-Headers"] = exposed
 	door := s.doorHost(r)
 	if test, own := s.Owns(door); door == page || own && !test && !pageTest {
-		h.Set("Access-Control-Allow-Credentials", "true")
+		h["Access-Control-Allow-Credentials"] = allowed
 	}
 }
+
+// Values that headers of many answers share; nobody changes a header's value in
+// place. Their names are written as net/http has them, which saves it the work.
+var (
+	exposed    = []string{"Sluice-Dropped, Sluice-Notice"}
+	allowed    = []string{"true"}
+	varyOrigin = []string{"Origin"}
+)
 
 // doorHost is the host under which the browser knows this door: the request's
 // where it belongs to the site; else a proxy in front has replaced it, and it
@@ -38,13 +46,15 @@ func (s *Site) doorHost(r *http.Request) string {
 // unread lets no page of another origin read an answer; which may depends on
 // the origin.
 func unread(h http.Header) {
-	if !slices.Contains(h.Values("Vary"), "Origin") {
-		h.Add("Vary", "Origin")
+	switch vary := h["Vary"]; {
+	case vary == nil:
+		h["Vary"] = varyOrigin
+	case !slices.Contains(vary, "Origin"):
+		h["Vary"] = append(vary, "Origin")
 	}
-	for _, name := range []string{"Origin", "Credentials"} {
-		h.Del("Access-Control-Allow-" + name)
-	}
-	h.Del("Access-Control-Expose-Headers")
+	delete(h, "Access-Control-Allow-Origin")
+	delete(h, "Access-Control-Allow-Credentials")
+	delete(h, "Access-Control-Expose-Headers")
 }
 
 // CORS is Site.CORS for the site that the page's host belongs to, for answers

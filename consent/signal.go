@@ -27,7 +27,7 @@ func (s *Site) Signalled(h http.Header) bool { return s.honours(SignalsOf(h)) }
 
 // Vary says that an answer depends on the signals that the site may heed.
 func (s *Site) Vary(h http.Header) {
-	h.Add("Vary", "Sec-GPC")
+	h["Vary"] = append(h["Vary"], "Sec-GPC")
 	if s.HonourDNT {
 		h.Add("Vary", "DNT")
 	}

@@ -252,18 +252,18 @@ func (e *eventEntry) Kind() spool.Kind { return spool.KindEvent }
 
 func (e *eventEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
 	admitted := &e.batch.Events[e.i]
-	encoded := admitted.Encoded()
-	if encoded == nil {
-		return e.refuse(dst, collector.Invalid)
-	}
 	t := admitted.Token()
 	if cut := e.journal.index.Cut(t.Consent); cut != nil {
 		if reason := e.batch.Policy.Live(t, cut, consent.StatisticsUse, admitted.Time()); reason != consent.Live {
 			return e.refuse(dst, reason)
 		}
 	}
+	b, err := admitted.AppendBinary(dst)
+	if err != nil {
+		return e.refuse(dst, collector.Invalid)
+	}
 	e.journal.keeping = append(e.journal.keeping, e.batch)
-	return append(dst, encoded...), true
+	return b, true
 }
 
 func (e *eventEntry) refuse(dst []byte, reason consent.Reason) ([]byte, bool) {

@@ -210,8 +210,13 @@ func (r *rig) record(token consent.Token, ev collector.Event) spool.Record {
 	if reason != consent.Live {
 		r.t.Fatalf("the gate refuses: %s", reason)
 	}
+	admitted := permit.Admit(ev)
+	data, err := admitted.AppendBinary(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	r.seq++
-	return spool.Record{Seq: r.seq, Kind: spool.KindEvent, Data: permit.Admit(ev).Encoded()}
+	return spool.Record{Seq: r.seq, Kind: spool.KindEvent, Data: data}
 }
 
 func batch(records ...spool.Record) spool.Batch {

@@ -37,7 +37,7 @@ func TestRowsLeave(t *testing.T) {
 					t.Fatalf("the gate refuses the fixture: %s", reason)
 				}
 				e := collector.Event{ID: uuid.NewString(), Site: site, Name: "pageview", Visitor: "ada", Session: "s1", Test: test, Path: fmt.Sprint("/", age)}
-				records = append(records, spool.Record{Kind: spool.KindEvent, Data: permit.Admit(e).Encoded()})
+				records = append(records, spool.Record{Kind: spool.KindEvent, Data: r.admitted(permit, e)})
 			}
 		}
 	}

@@ -68,7 +68,18 @@ func (r record) event(consentID, receiptID uuid.UUID, change func(*collector.Eve
 	if change != nil {
 		change(&e)
 	}
-	return permit.Admit(e).Encoded()
+	return r.admitted(permit, e)
+}
+
+// admitted is an event as the spool has it.
+func (r record) admitted(permit collector.Permit, e collector.Event) []byte {
+	r.t.Helper()
+	admitted := permit.Admit(e)
+	b, err := admitted.AppendBinary(nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return b
 }
 
 func (r record) receipt(consentID, receiptID uuid.UUID, chain *consent.Chain) []byte {

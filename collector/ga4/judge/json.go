@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -72,23 +73,31 @@ func (v value) micros(name string) (time.Time, bool) {
 
 func length(s string) int { return utf8.RuneCountInString(s) }
 
-// parse reads one JSON value and the paths of keys that appear twice.
-func parse(body []byte) (v value, twice []string, err error) {
+// parsed is what could be read of a body.
+type parsed struct {
+	root  value
+	twice []string // the paths of keys that appear twice
+	err   error    // why the body is none
+}
+
+// parse reads one JSON value.
+func parse(body []byte) parsed {
 	if !utf8.Valid(body) {
-		return value{}, nil, errors.New("body is not valid UTF-8")
+		return parsed{err: errors.New("body is not valid UTF-8")}
 	}
 	p := &parser{Decoder: json.NewDecoder(bytes.NewReader(body))}
 	p.UseNumber()
-	if v, err = p.value("", 0); err != nil {
-		return value{}, nil, err
+	v, err := p.value("", 0)
+	if err != nil {
+		return parsed{err: err}
 	}
 	if _, err = p.Token(); !errors.Is(err, io.EOF) {
-		return value{}, nil, errors.New("expected one JSON value")
+		return parsed{err: errors.New("expected one JSON value")}
 	}
 	if v.kind != object {
-		return value{}, nil, errors.New("root element must be a message")
+		return parsed{err: errors.New("root element must be a message")}
 	}
-	return v, p.twice, nil
+	return parsed{root: v, twice: p.twice}
 }
 
 type parser struct {
@@ -134,7 +143,6 @@ func (p *parser) array(path string, depth int) (value, error) {
 
 func (p *parser) object(path string, depth int) (value, error) {
 	v := value{kind: object}
-	seen := map[string]bool{}
 	for p.More() {
 		t, err := p.Token()
 		if err != nil {
@@ -142,10 +150,9 @@ func (p *parser) object(path string, depth int) (value, error) {
 		}
 		name, _ := t.(string) // the decoder admits nothing else here
 		at := join(path, name)
-		if seen[name] {
+		if slices.ContainsFunc(v.fields, func(f field) bool { return f.name == name }) {
 			p.twice = append(p.twice, at)
 		}
-		seen[name] = true
 		item, err := p.value(at, depth+1)
 		if err != nil {
 			return value{}, err

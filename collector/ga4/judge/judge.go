@@ -116,14 +116,16 @@ var (
 
 // Judge says what would become of req.
 func Judge(req Request, mode Mode) Verdict {
-	j := &judging{req: req, v: &Verdict{Mode: mode, Violations: violations(req)}}
+	body := parse(req.Body)
+	j := &judging{req: req, body: body, v: &Verdict{Mode: mode, Violations: violations(req, body)}}
 	j.request()
 	return *j.v
 }
 
 type judging struct {
-	req Request
-	v   *Verdict
+	req  Request
+	body parsed
+	v    *Verdict
 }
 
 func (j *judging) strict() bool { return j.v.Mode == Strict }
@@ -159,18 +161,18 @@ func (j *judging) request() {
 	}
 }
 
-// read parses the body (rules 4, 5, 20, 21).
+// read judges the form of the body (rules 4, 5, 20, 21).
 func (j *judging) read() (value, bool) {
 	if len(j.req.Body) >= MaxBody {
 		j.refuse(4, ValueOutOfBounds, "", fmt.Sprintf("Request body has %d bytes or more; fewer than %d are allowed.", len(j.req.Body), MaxBody))
 		return value{}, false
 	}
-	root, twice, err := parse(j.req.Body)
-	if err != nil {
+	if err := j.body.err; err != nil {
 		j.refuse(5, ValueInvalid, "", unparsed+err.Error()+".")
 		return value{}, false
 	}
-	for _, p := range twice {
+	root := j.body.root
+	for _, p := range j.body.twice {
 		j.refuse(21, NameDuplicated, p, fmt.Sprintf("Key [%s] appears more than once.", p))
 	}
 	for _, p := range rootShape.check(&root) {

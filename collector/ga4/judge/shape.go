@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // shape says what the protocol allows at one place. Keys are written in
@@ -121,5 +122,8 @@ func (s shape) key(path string, before []field, f *field) []fault {
 var upper = regexp.MustCompile(`[A-Z]`)
 
 func snake(camel string) string {
+	if strings.IndexFunc(camel, unicode.IsUpper) < 0 {
+		return camel
+	}
 	return upper.ReplaceAllStringFunc(camel, func(c string) string { return "_" + strings.ToLower(c) })
 }
