@@ -13,22 +13,26 @@ import (
 // accepted.
 const seenName = "seen"
 
-// noting is the sink that writes down the keys of accepted events, so that the
-// next run knows them. It is all that [collector.SeenLog] is used from.
+// noting is the sink that writes down the keys of accepted events, as pickKey
+// leaves them, so that the next run knows them. It is all that [collector.SeenLog] is used from.
 type noting struct {
 	log *collector.SeenLog
 	now func() time.Time
 }
 
 func (n noting) Deliver(_ context.Context, b spool.Batch) error {
-	keys := make([]collector.EventKey, 0, len(b.Records))
-	for _, r := range b.Records {
-		// What is no event is the writer's to report, and nobody's duplicate.
-		if key, err := collector.KeyOfRecord(r.Data); err == nil {
-			keys = append(keys, key)
-		}
+	keys := make([]collector.EventKey, len(b.Records))
+	for i, r := range b.Records {
+		copy(keys[i][:], r.Data)
 	}
 	return n.log.Append(keys, n.now())
+}
+
+// pickKey leaves the key of an event's record. What is none is the writer's to
+// report, and nobody's duplicate.
+func pickKey(r spool.Record) (data []byte, ok bool) {
+	key, err := collector.KeyOfRecord(r.Data)
+	return key[:], err == nil
 }
 
 // recallEvents tells the collector which events earlier runs have accepted:
@@ -64,7 +68,7 @@ func (m *machine) recallEvents() error {
 
 // note is the consumer that writes down which events were accepted.
 func (m *machine) note(ctx context.Context) {
-	err := m.state.journal.spool.Consume(ctx, seenName, m.noting, spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}})
+	err := m.state.journal.spool.Consume(ctx, seenName, m.noting, spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, Pick: pickKey})
 	m.ended(ctx, seenName, err)
 	if err := m.noting.log.Close(); err != nil {
 		m.log.WarnContext(ctx, "seen events not closed; they are on disk all the same", "err", err)

@@ -139,12 +139,11 @@ const maxBatch = 2000
 // [spool.Spool.Consume] does.
 func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 	defer s.client.close()
-	fresh := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, MaxRecords: maxBatch}
+	fresh := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, Pick: s.pick, MaxRecords: maxBatch}
 	if s.queue == nil {
 		return sp.Consume(ctx, s.Name(), s, fresh)
 	}
-	again := fresh
-	again.MaxWait = time.Millisecond
+	again := spool.ConsumerOptions{Kinds: fresh.Kinds, MaxRecords: maxBatch, MaxWait: time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sp.Consume(ctx, s.Name(), s, fresh) })
 	group.Go(func() error { return s.queue.Consume(ctx, consumerName, retries{s}, again) })
@@ -324,11 +323,7 @@ func (s *sorter) add(ev *collector.Event, w waiting) {
 // kinds, other sites, test hosts, events that have ended already, and those
 // that were never meant for this destination.
 func (s *Sink) event(r spool.Record) *collector.Event {
-	if r.Kind != spool.KindEvent {
-		return nil
-	}
-	head, err := collector.DecodeEventHead(r.Data)
-	if err == nil && (head.Site != s.o.Policy.Site.Domain || head.Test || !s.meant(&head)) {
+	if _, ok := s.pick(r); !ok {
 		return nil
 	}
 	ev, err := collector.DecodeEvent(r.Data)
@@ -344,6 +339,16 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 	}
 	ev.Seq = r.Seq
 	return &ev
+}
+
+// pick leaves out the records that are none of the sink's business, whatever
+// has become of them. One that cannot be read is: it is counted.
+func (s *Sink) pick(r spool.Record) (data []byte, ok bool) {
+	if r.Kind != spool.KindEvent {
+		return nil, false
+	}
+	head, err := collector.DecodeEventHead(r.Data)
+	return r.Data, err != nil || head.Site == s.o.Policy.Site.Domain && !head.Test && s.meant(&head)
 }
 
 // meant reports whether the event was granted to this destination when it

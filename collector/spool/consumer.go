@@ -33,7 +33,12 @@ type Sink interface {
 
 // ConsumerOptions tune a consumer. Zero values are defaults.
 type ConsumerOptions struct {
-	Kinds      []Kind        // of the records that the sink gets; nil: all
+	Kinds []Kind // of the records that the sink gets; nil: all
+	// Pick returns what the sink needs of a record of these kinds, and whether it
+	// needs it at all: a batch that waits holds no more. It always says the same
+	// of the same record, whose data it may return and must not keep. nil: all.
+	Pick func(r Record) (data []byte, ok bool)
+
 	MaxRecords int           // per batch. 0: 30 000
 	MaxBytes   int           // data per batch, exceeded only by a single larger record. 0: 16 MiB
 	MaxWait    time.Duration // how long a record waits for others to fill a batch. 0: 1 s

@@ -91,6 +91,28 @@ func TestKindsAreFilteredButCounted(t *testing.T) {
 	}
 }
 
+// TestPick leaves of some records their first byte and of others nothing; what
+// was left out does not count towards the limits of a batch.
+func TestPick(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t, t.TempDir(), Options{})
+	defer mustClose(t, s)
+	for _, word := range []string{"alpha", "beta", "atlas", "gamma", "axis", "delta"} {
+		mustAppend(t, s, text(word), kinded{"a receipt", KindReceipt})
+	}
+	g := consume(t, s, "a", 3, ConsumerOptions{
+		Kinds: []Kind{KindEvent}, MaxRecords: 2,
+		Pick: func(r Record) ([]byte, bool) { return r.Data[:1], r.Data[0] == 'a' },
+	})
+	want := []Batch{
+		{Spool: s.ID(), First: 1, Last: 8, Attempt: 1, Records: []Record{{1, KindEvent, []byte("a")}, {5, KindEvent, []byte("a")}}},
+		{Spool: s.ID(), First: 9, Last: 12, Attempt: 1, Records: []Record{{9, KindEvent, []byte("a")}}},
+	}
+	if diff := cmp.Diff(want, g.batches); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // A batch of nothing but other kinds moves the cursor, so that it does not pin.
 func TestUnwantedRecordsMoveTheCursor(t *testing.T) {
 	t.Parallel()

@@ -62,7 +62,7 @@ func (d *delivery) again(ctx context.Context, p position) bool {
 	}
 	b.Recovered = true
 	if sum := batchSum(b.Records); sum != p.sum {
-		d.log.WarnContext(ctx, "batch in flight reads differently now: damaged, or other kinds are asked for",
+		d.log.WarnContext(ctx, "batch in flight reads differently now: damaged, or others of its records are asked for",
 			"first", b.First, "last", b.Last)
 	}
 	return d.deliver(ctx, b, int(p.attempt)+1)
@@ -138,7 +138,7 @@ func (d *delivery) collect(ctx context.Context, until uint64, maxRecords, maxByt
 		if !ok || rec.Seq > until {
 			return d.bounded(b, until, false), true
 		}
-		if d.o.Kinds == nil || slices.Contains(d.o.Kinds, rec.Kind) {
+		if d.picks(&rec) {
 			size += len(rec.Data)
 			if len(b.Records) > 0 && (len(b.Records) >= maxRecords || size > maxBytes) {
 				return d.bounded(b, rec.Seq-1, true), true
@@ -148,6 +148,19 @@ func (d *delivery) collect(ctx context.Context, until uint64, maxRecords, maxByt
 		}
 		d.r.skip()
 	}
+}
+
+// picks reports whether the sink gets a record, and leaves of it what it gets.
+func (d *delivery) picks(r *Record) bool {
+	if d.o.Kinds != nil && !slices.Contains(d.o.Kinds, r.Kind) {
+		return false
+	}
+	if d.o.Pick == nil {
+		return true
+	}
+	data, ok := d.o.Pick(*r)
+	r.Data = data
+	return ok
 }
 
 // bounded ends b at last, present or lost, and the next batch begins behind it.
