@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -224,6 +225,7 @@ func appendColumns(batch driver.Batch, rows []row) (unmade []rejected, err error
 				return nil, fmt.Errorf("append column %s: %w", batch.Columns()[i].Name(), err)
 			}
 		}
+		runtime.Gosched() // whoever waits at a door goes first
 	}
 	return unmade, nil
 }
