@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -16,15 +17,15 @@ const maxAge = consent.MaxEventAge
 // only their difference counts, so a clock that is a week off does no harm.
 // What seems to come from the future happened now. ok is false for an event
 // older than maxAge, or at no time at all.
-func eventTime(received time.Time, ts, sent optional) (at time.Time, ok bool) {
-	if !ts.set {
+func eventTime(received time.Time, ts, sent jsonreader.Optional) (at time.Time, ok bool) {
+	if !ts.Set {
 		return received, true
 	}
 	now := float64(received.UnixMilli())
-	if sent.set {
-		now = sent.value
+	if sent.Set {
+		now = sent.Value
 	}
-	age := math.Round(now - ts.value)
+	age := math.Round(now - ts.Value)
 	if !(age <= float64(maxAge.Milliseconds())) { // also not a number
 		return time.Time{}, false
 	}

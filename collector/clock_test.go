@@ -5,17 +5,21 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"sluice/collector/jsonreader"
 )
 
 func TestEventTime(t *testing.T) {
 	t.Parallel()
-	ms := func(d time.Duration) optional { return optional{float64(noon.Add(d).UnixMilli()), true} }
-	num := func(v float64) optional { return optional{v, true} }
-	var none optional
+	ms := func(d time.Duration) jsonreader.Optional {
+		return jsonreader.Optional{Value: float64(noon.Add(d).UnixMilli()), Set: true}
+	}
+	num := func(v float64) jsonreader.Optional { return jsonreader.Optional{Value: v, Set: true} }
+	var none jsonreader.Optional
 	const week = 7 * 24 * time.Hour
 	tests := []struct {
 		name     string
-		ts, sent optional
+		ts, sent jsonreader.Optional
 		want     time.Duration // from noon, when it was received
 		ok       bool
 	}{

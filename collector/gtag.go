@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -90,9 +91,9 @@ func gtagEvent(q url.Values) wireEvent {
 		w.name = consent.EventOutboundLink
 	}
 	if ms, err := strconv.ParseFloat(q.Get("_et"), 64); err == nil && ms >= 0 {
-		w.engagementMS = optional{value: ms, set: true}
+		w.engagementMS = jsonreader.Optional{Value: ms, Set: true}
 	}
-	w.engagementMS.set = w.engagementMS.set || w.name == consent.EventEngagement
+	w.engagementMS.Set = w.engagementMS.Set || w.name == consent.EventEngagement
 	w.gtagProps(q)
 	w.items = gtagItems(q)
 	w.wrong = q.Get("v") != "2" || w.name == ""

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"sluice/collector/enrich"
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -50,7 +51,7 @@ type intake struct {
 	header   http.Header
 	ip       ClientIP
 	received time.Time
-	sent     optional
+	sent     jsonreader.Optional
 	driven   bool // the script found its browser under a program's control
 	test     bool // from a page on a test host
 	byKey    bool // the site's own backend, proved by an API key: its address and headers are not the visitor's

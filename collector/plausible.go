@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -21,38 +22,38 @@ import (
 func readPlausible(body string) (events []wireEvent, domains []string, err error) {
 	var w wireEvent
 	var domain string
-	var depth optional
+	var depth jsonreader.Optional
 	hash := false
-	r := jsonReader{s: body}
-	if r.next() != '{' {
+	r := jsonreader.New(body)
+	if r.Next() != '{' {
 		return nil, nil, consent.ErrNotJSON
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch key {
 		case "n", "name":
-			r.textInto(&w.name, &w.wrong)
+			r.TextInto(&w.name, &w.wrong)
 		case "u", "url":
-			r.textInto(&w.url, &w.wrong)
+			r.TextInto(&w.url, &w.wrong)
 		case "d", "domain":
-			r.textInto(&domain, &w.wrong)
+			r.TextInto(&domain, &w.wrong)
 		case "r", "referrer":
-			r.textInto(&w.referrer, &w.wrong)
+			r.TextInto(&w.referrer, &w.wrong)
 		case "p", "props", "m", "meta":
 			within(&r, w.readLooseProps)
 		case "$", "revenue":
 			within(&r, w.readLooseRevenue)
 		case "h", "hashMode":
-			v := r.skip()
+			v := r.Skip()
 			hash = v == "1" || v == "true"
 		case "e":
-			r.numberInto(&w.engagementMS, &w.wrong)
+			r.NumberInto(&w.engagementMS, &w.wrong)
 		case "sd":
-			r.numberInto(&depth, &w.wrong)
+			r.NumberInto(&depth, &w.wrong)
 		default:
-			r.skip()
+			r.Skip()
 		}
 	})
-	if r.end(); r.failed {
+	if r.End(); r.Failed() {
 		return nil, nil, consent.ErrNotJSON
 	}
 	if hash {
@@ -60,11 +61,11 @@ func readPlausible(body string) (events []wireEvent, domains []string, err error
 	}
 	events = []wireEvent{w}
 	if w.name == Engagement {
-		events[0].engagementMS.set = true // older trackers tell how far was read, and not how long
-		if depth.set && depth.value > 0 && depth.value <= 100 {
+		events[0].engagementMS.Set = true // older trackers tell how far was read, and not how long
+		if depth.Set && depth.Value > 0 && depth.Value <= 100 {
 			scroll := w
-			scroll.name, scroll.engagementMS = consent.EventScroll, optional{}
-			scroll.props = append(slices.Clone(w.props), Prop{"percent_scrolled", depth.value})
+			scroll.name, scroll.engagementMS = consent.EventScroll, jsonreader.Optional{}
+			scroll.props = append(slices.Clone(w.props), Prop{"percent_scrolled", depth.Value})
 			events = append(events, scroll)
 		}
 	}
@@ -78,13 +79,13 @@ func readPlausible(body string) (events []wireEvent, domains []string, err error
 
 // within reads a value that may be wrapped in a string, as older trackers send
 // objects.
-func within(r *jsonReader, read func(*jsonReader)) {
-	if r.next() != '"' {
+func within(r *jsonreader.Reader, read func(*jsonreader.Reader)) {
+	if r.Next() != '"' {
 		read(r)
 		return
 	}
-	inner := jsonReader{s: r.text()}
-	if inner.next() != '{' { // "" or words: nothing that could be meant
+	inner := jsonreader.New(r.Text())
+	if inner.Next() != '{' { // "" or words: nothing that could be meant
 		return
 	}
 	read(&inner)
@@ -92,24 +93,24 @@ func within(r *jsonReader, read func(*jsonReader)) {
 
 // readLooseProps reads an object of properties and passes over what is no
 // value. Of too many the first are kept, and the rest counts as cut.
-func (w *wireEvent) readLooseProps(r *jsonReader) {
+func (w *wireEvent) readLooseProps(r *jsonreader.Reader) {
 	var none bool
-	if !r.is('{', &none) {
+	if !r.Is('{', &none) {
 		return
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		p := Prop{Key: key}
-		switch c := r.next(); c {
+		switch c := r.Next(); c {
 		case '"':
-			if text := r.text(); text != "" {
+			if text := r.Text(); text != "" {
 				p.Value = text
 			}
 		case 't', 'f':
-			p.Value = r.skip() == "true"
+			p.Value = r.Skip() == "true"
 		case '{', '[', 'n':
-			r.skip()
+			r.Skip()
 		default:
-			if v, ok := r.number(); ok {
+			if v, ok := r.Number(); ok {
 				p.Value = v
 			}
 		}
@@ -131,24 +132,24 @@ func (w *wireEvent) addProp(p Prop) {
 // readLooseRevenue reads an object of amount and currency; the amount may be a
 // number. An empty object, which trackers send along with tagged events, is no
 // revenue.
-func (w *wireEvent) readLooseRevenue(r *jsonReader) {
+func (w *wireEvent) readLooseRevenue(r *jsonreader.Reader) {
 	var v revenue
-	if !r.is('{', &w.wrong) {
+	if !r.Is('{', &w.wrong) {
 		return
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch {
 		case key == "currency":
-			r.textInto(&v.currency, &w.wrong)
-		case key == "amount" && r.next() == '"':
-			v.amount = r.text()
+			r.TextInto(&v.currency, &w.wrong)
+		case key == "amount" && r.Next() == '"':
+			v.amount = r.Text()
 		case key == "amount":
-			var n optional
-			if r.numberInto(&n, &w.wrong); n.set {
-				v.amount = decimal(n.value)
+			var n jsonreader.Optional
+			if r.NumberInto(&n, &w.wrong); n.Set {
+				v.amount = decimal(n.Value)
 			}
 		default:
-			r.skip()
+			r.Skip()
 		}
 	})
 	if v != (revenue{}) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice/collector/enrich"
+	"sluice/collector/jsonreader"
 )
 
 // tidied counts what was changed on the way in, for the counters.
@@ -82,14 +83,14 @@ func longer(s string, limit int) bool {
 
 // What follows fills in one field each, and returns what is wrong with it.
 
-func (e *Event) engagement(ms optional) string {
+func (e *Event) engagement(ms jsonreader.Optional) string {
 	switch {
-	case !ms.set && e.Name == Engagement:
+	case !ms.Set && e.Name == Engagement:
 		return "name engagement is reserved for events with engagement_ms"
-	case ms.value < 0:
+	case ms.Value < 0:
 		return "engagement_ms is negative"
 	}
-	e.EngagementMS = uint32(min(ms.value, float64(maxEngagement.Milliseconds())))
+	e.EngagementMS = uint32(min(ms.Value, float64(maxEngagement.Milliseconds())))
 	return ""
 }
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -26,79 +27,79 @@ const (
 // Umami does. Errors: consent.ErrNotJSON, *consent.FieldError.
 func readUmami(body string) (u umamiEvent, err error) {
 	u.kind = umamiEventKind
-	r := jsonReader{s: body}
-	if r.next() != '{' {
+	r := jsonreader.New(body)
+	if r.Next() != '{' {
 		return u, consent.ErrNotJSON
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch key {
 		case "type":
-			r.textInto(&u.kind, &u.wrong)
+			r.TextInto(&u.kind, &u.wrong)
 		case "payload":
 			u.readPayload(&r)
 		default:
-			r.skip()
+			r.Skip()
 		}
 	})
-	if r.end(); r.failed {
+	if r.End(); r.Failed() {
 		return u, consent.ErrNotJSON
 	}
 	u.settle()
 	return u, nil
 }
 
-func (u *umamiEvent) readPayload(r *jsonReader) {
-	if !r.is('{', &u.wrong) {
+func (u *umamiEvent) readPayload(r *jsonreader.Reader) {
+	if !r.Is('{', &u.wrong) {
 		return
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch key {
 		case "website":
-			r.textInto(&u.website, &u.wrong)
+			r.TextInto(&u.website, &u.wrong)
 		case "hostname":
-			r.textInto(&u.hostname, &u.wrong)
+			r.TextInto(&u.hostname, &u.wrong)
 		case "url":
-			r.textInto(&u.url, &u.wrong)
+			r.TextInto(&u.url, &u.wrong)
 		case "referrer":
-			r.textInto(&u.referrer, &u.wrong)
+			r.TextInto(&u.referrer, &u.wrong)
 		case "title":
-			r.textInto(&u.title, &u.wrong)
+			r.TextInto(&u.title, &u.wrong)
 		case "name":
-			r.textInto(&u.name, &u.wrong)
+			r.TextInto(&u.name, &u.wrong)
 		case "id":
-			r.textInto(&u.visitor, &u.wrong)
+			r.TextInto(&u.visitor, &u.wrong)
 		case "tag":
 			var tag string
-			if r.textInto(&tag, &u.wrong); tag != "" {
+			if r.TextInto(&tag, &u.wrong); tag != "" {
 				u.addProp(Prop{"tag", tag})
 			}
 		case "screen":
 			var size string
-			r.textInto(&size, &u.wrong)
+			r.TextInto(&size, &u.wrong)
 			u.screen = screenOf(strings.Split(size, "x"))
 		case "timestamp":
-			var seconds optional
-			if r.numberInto(&seconds, &u.wrong); seconds.set {
-				u.ts = optional{1000 * seconds.value, true}
+			var seconds jsonreader.Optional
+			if r.NumberInto(&seconds, &u.wrong); seconds.Set {
+				u.ts = jsonreader.Optional{Value: 1000 * seconds.Value, Set: true}
 			}
 		case "data":
 			u.readData(r, "")
 		case "lcp", "inp", "cls", "fcp", "ttfb":
-			var n optional
-			if r.numberInto(&n, &u.wrong); n.set {
-				u.addProp(Prop{strings.ToUpper(key), n.value}) // as our own script names them
+			var n jsonreader.Optional
+			if r.NumberInto(&n, &u.wrong); n.Set {
+				u.addProp(Prop{strings.ToUpper(key), n.Value}) // as our own script names them
 			}
 		default:
-			r.skip()
+			r.Skip()
 		}
 	})
 }
 
 // readData flattens an object of data into properties.
-func (u *umamiEvent) readData(r *jsonReader, prefix string) {
-	switch c := r.next(); c {
+func (u *umamiEvent) readData(r *jsonreader.Reader, prefix string) {
+	switch c := r.Next(); c {
 	case '{':
-		r.object(func(key string) {
+		r.Object(func(key string) {
 			if prefix != "" {
 				key = prefix + "." + key
 			}
@@ -106,21 +107,21 @@ func (u *umamiEvent) readData(r *jsonReader, prefix string) {
 		})
 		return
 	case '"':
-		if text := r.text(); text != "" && prefix != "" {
+		if text := r.Text(); text != "" && prefix != "" {
 			u.addProp(Prop{prefix, text})
 		}
 	case '[':
-		if list := r.skip(); prefix != "" {
+		if list := r.Skip(); prefix != "" {
 			u.addProp(Prop{prefix, list})
 		}
 	case 't', 'f':
-		if yes := r.skip() == "true"; prefix != "" {
+		if yes := r.Skip() == "true"; prefix != "" {
 			u.addProp(Prop{prefix, yes})
 		}
 	case 'n':
-		r.skip()
+		r.Skip()
 	default:
-		if n, ok := r.number(); ok && prefix != "" {
+		if n, ok := r.Number(); ok && prefix != "" {
 			u.addProp(Prop{prefix, n})
 		}
 	}

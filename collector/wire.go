@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/collector/jsonreader"
 	"sluice/consent"
 )
 
@@ -34,7 +35,7 @@ const maxEngagement = 24 * time.Hour
 // envelope is the body of POST /_s/e.
 type envelope struct {
 	site, token string
-	sent        optional
+	sent        jsonreader.Optional
 	debug       bool // explain each event
 	driven      bool // navigator.webdriver: a program controls the browser
 	events      []wireEvent
@@ -45,7 +46,7 @@ type envelope struct {
 func decodeEnvelope(body []byte) (envelope, error) {
 	var in envelope
 	var bad consent.FieldError
-	r := jsonReader{s: string(body)}
+	r := jsonreader.New(string(body))
 	count := -1 // no events
 	complain := func(name, want string, read func(wrong *bool)) {
 		wrong := false
@@ -54,31 +55,31 @@ func decodeEnvelope(body []byte) (envelope, error) {
 		}
 	}
 	complain("body", "an object", func(wrong *bool) {
-		if !r.is('{', wrong) {
+		if !r.Is('{', wrong) {
 			return
 		}
-		r.object(func(key string) {
+		r.Object(func(key string) {
 			switch key {
 			case "site":
-				complain(key, "a string", func(wrong *bool) { r.textInto(&in.site, wrong) })
+				complain(key, "a string", func(wrong *bool) { r.TextInto(&in.site, wrong) })
 			case "token":
-				complain(key, "a string", func(wrong *bool) { r.textInto(&in.token, wrong) })
+				complain(key, "a string", func(wrong *bool) { r.TextInto(&in.token, wrong) })
 			case "sent":
-				complain(key, "a time in Unix ms", func(wrong *bool) { r.numberInto(&in.sent, wrong) })
+				complain(key, "a time in Unix ms", func(wrong *bool) { r.NumberInto(&in.sent, wrong) })
 			case "driven": // anything but true says nothing
-				in.driven = r.skip() == "true"
+				in.driven = r.Skip() == "true"
 			case "events":
 				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, wrong) })
 			case "debug":
-				in.debug = r.skip() == "true"
+				in.debug = r.Skip() == "true"
 			default:
-				r.skip()
+				r.Skip()
 			}
 		})
 	})
-	r.end()
-	if r.failed {
-		return envelope{}, fmt.Errorf("at byte %d or before: %w", r.i, consent.ErrNotJSON)
+	r.End()
+	if r.Failed() {
+		return envelope{}, fmt.Errorf("at byte %d: %w", r.Offset(), consent.ErrNotJSON)
 	}
 	if len(bad.Fields) == 0 {
 		if in.site == "" {
@@ -99,13 +100,13 @@ func decodeEnvelope(body []byte) (envelope, error) {
 
 // readEvents reads the array of events: at most maxEvents of them, and how
 // many there were; -1 for null.
-func readEvents(r *jsonReader, wrong *bool) (events []wireEvent, count int) {
-	if !r.is('[', wrong) {
+func readEvents(r *jsonreader.Reader, wrong *bool) (events []wireEvent, count int) {
+	if !r.Is('[', wrong) {
 		return nil, -1
 	}
-	r.array(func() {
+	r.Array(func() {
 		if count++; count > maxEvents {
-			r.skip()
+			r.Skip()
 			return
 		}
 		events = append(events, wireEvent{})
@@ -118,7 +119,7 @@ func readEvents(r *jsonReader, wrong *bool) (events []wireEvent, count int) {
 type wireEvent struct {
 	id, name, url, title, referrer string
 	visitor, session               string
-	ts, engagementMS               optional
+	ts, engagementMS               jsonreader.Optional
 	props                          []Prop // a Value is a string, a float64 or a bool
 	revenue                        *revenue
 	items                          string // JSON
@@ -147,32 +148,32 @@ var fields = map[string]string{
 type revenue struct{ amount, currency string }
 
 // read reads one event. Whatever is wrong with it, the next one is intact.
-func (w *wireEvent) read(r *jsonReader) {
-	if r.next() != '{' { // an event that is null is none
-		r.skip()
+func (w *wireEvent) read(r *jsonreader.Reader) {
+	if r.Next() != '{' { // an event that is null is none
+		r.Skip()
 		w.wrong, w.problem = true, "is not an object"
 		return
 	}
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch key {
 		case "id":
-			r.textInto(&w.id, &w.wrong)
+			r.TextInto(&w.id, &w.wrong)
 		case "name":
-			r.textInto(&w.name, &w.wrong)
+			r.TextInto(&w.name, &w.wrong)
 		case "url":
-			r.textInto(&w.url, &w.wrong)
+			r.TextInto(&w.url, &w.wrong)
 		case "title":
-			r.textInto(&w.title, &w.wrong)
+			r.TextInto(&w.title, &w.wrong)
 		case "referrer":
-			r.textInto(&w.referrer, &w.wrong)
+			r.TextInto(&w.referrer, &w.wrong)
 		case "visitor":
-			r.textInto(&w.visitor, &w.wrong)
+			r.TextInto(&w.visitor, &w.wrong)
 		case "session":
-			r.textInto(&w.session, &w.wrong)
+			r.TextInto(&w.session, &w.wrong)
 		case "ts":
-			r.numberInto(&w.ts, &w.wrong)
+			r.NumberInto(&w.ts, &w.wrong)
 		case "engagement_ms":
-			r.numberInto(&w.engagementMS, &w.wrong)
+			r.NumberInto(&w.engagementMS, &w.wrong)
 		case "props":
 			w.readProps(r)
 		case "revenue":
@@ -180,11 +181,11 @@ func (w *wireEvent) read(r *jsonReader) {
 		case "screen":
 			w.readScreen(r)
 		case "items":
-			if r.is('[', &w.wrong) {
-				w.items = r.skip()
+			if r.Is('[', &w.wrong) {
+				w.items = r.Skip()
 			}
 		default:
-			r.skip()
+			r.Skip()
 		}
 		if w.wrong && w.problem == "" {
 			w.problem = key + " " + fields[key]
@@ -192,21 +193,21 @@ func (w *wireEvent) read(r *jsonReader) {
 	})
 }
 
-func (w *wireEvent) readProps(r *jsonReader) {
-	if !r.is('{', &w.wrong) {
+func (w *wireEvent) readProps(r *jsonreader.Reader) {
+	if !r.Is('{', &w.wrong) {
 		return
 	}
 	w.props = nil
-	r.object(func(key string) {
-		switch c := r.next(); c {
+	r.Object(func(key string) {
+		switch c := r.Next(); c {
 		case '"':
-			w.props = append(w.props, Prop{key, r.text()})
+			w.props = append(w.props, Prop{key, r.Text()})
 		case 't', 'f':
-			w.props = append(w.props, Prop{key, r.skip() == "true"})
+			w.props = append(w.props, Prop{key, r.Skip() == "true"})
 		default:
-			var n optional
-			if r.numberInto(&n, &w.wrong); n.set {
-				w.props = append(w.props, Prop{key, n.value})
+			var n jsonreader.Optional
+			if r.NumberInto(&n, &w.wrong); n.Set {
+				w.props = append(w.props, Prop{key, n.Value})
 			}
 		}
 		if len(w.props) > maxProps {
@@ -215,32 +216,32 @@ func (w *wireEvent) readProps(r *jsonReader) {
 	})
 }
 
-func (w *wireEvent) readRevenue(r *jsonReader) {
-	if !r.is('{', &w.wrong) {
+func (w *wireEvent) readRevenue(r *jsonreader.Reader) {
+	if !r.Is('{', &w.wrong) {
 		return
 	}
 	w.revenue = new(revenue)
-	r.object(func(key string) {
+	r.Object(func(key string) {
 		switch key {
 		case "amount":
-			r.textInto(&w.revenue.amount, &w.wrong)
+			r.TextInto(&w.revenue.amount, &w.wrong)
 		case "currency":
-			r.textInto(&w.revenue.currency, &w.wrong)
+			r.TextInto(&w.revenue.currency, &w.wrong)
 		default:
-			r.skip()
+			r.Skip()
 		}
 	})
 }
 
-func (w *wireEvent) readScreen(r *jsonReader) {
-	if !r.is('[', &w.wrong) {
+func (w *wireEvent) readScreen(r *jsonreader.Reader) {
+	if !r.Is('[', &w.wrong) {
 		return
 	}
 	w.screen = []float64{}
-	r.array(func() {
-		var n optional
-		if r.numberInto(&n, &w.wrong); len(w.screen) < 3 {
-			w.screen = append(w.screen, n.value)
+	r.Array(func() {
+		var n jsonreader.Optional
+		if r.NumberInto(&n, &w.wrong); len(w.screen) < 3 {
+			w.screen = append(w.screen, n.Value)
 		}
 	})
 }

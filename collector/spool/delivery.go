@@ -19,6 +19,7 @@ type delivery struct {
 	log  *slog.Logger
 	r    *reader
 	full bool // the last batch ended at a limit: more waits already
+	last int  // records in the last batch
 }
 
 func (d *delivery) run(ctx context.Context) {
@@ -122,7 +123,7 @@ func (d *delivery) waitFor(ctx context.Context, seq uint64, timeUp <-chan time.T
 // collect reads the next batch, up to the committed seq until. Where the disk
 // does not let it, it tries again until ctx is done.
 func (d *delivery) collect(ctx context.Context, until uint64, maxRecords, maxBytes int) (Batch, bool) {
-	b := Batch{Spool: d.s.id, First: d.r.from}
+	b := Batch{Spool: d.s.id, First: d.r.from, Records: make([]Record, 0, d.last+d.last/8)}
 	var data arena
 	size := 0
 	for attempt := 1; ; {
@@ -166,6 +167,7 @@ func (d *delivery) picks(r *Record) bool {
 // bounded ends b at last, present or lost, and the next batch begins behind it.
 func (d *delivery) bounded(b Batch, last uint64, full bool) Batch {
 	b.Last, d.full, d.r.from = last, full, last+1
+	d.last = len(b.Records)
 	return b
 }
 

@@ -271,12 +271,17 @@ func (c *columnInput) of(piece []reflect.Value) any {
 			values.Index(i).Set(v)
 			continue
 		}
-		text, ok := c.seen[v.String()]
-		if !ok {
-			text = v.String()
-			c.seen[v.String()] = text
+		text := v.String()
+		if text == "" {
+			texts[i] = nil // the driver takes it for the same, and has not to look it up
+			continue
 		}
-		texts[i] = text
+		value, ok := c.seen[text]
+		if !ok {
+			value = text
+			c.seen[text] = value
+		}
+		texts[i] = value
 	}
 	return values.Interface()
 }

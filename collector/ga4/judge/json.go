@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"sluice/collector/jsonreader"
 )
 
 // unparsed opens every message about a body that could not be read.
@@ -85,89 +86,70 @@ func parse(body []byte) parsed {
 	if !utf8.Valid(body) {
 		return parsed{err: errors.New("body is not valid UTF-8")}
 	}
-	p := &parser{Decoder: json.NewDecoder(bytes.NewReader(body))}
-	p.UseNumber()
-	v, err := p.value("", 0)
-	if err != nil {
-		return parsed{err: err}
-	}
-	if _, err = p.Token(); !errors.Is(err, io.EOF) {
-		return parsed{err: errors.New("expected one JSON value")}
-	}
-	if v.kind != object {
+	p := parser{Reader: jsonreader.New(string(body))}
+	v := p.value("", 0)
+	p.End()
+	switch {
+	case p.Failed():
+		return parsed{err: syntaxError(body)}
+	case p.deep:
+		return parsed{err: errors.New("message too deep")}
+	case v.kind != object:
 		return parsed{err: errors.New("root element must be a message")}
 	}
 	return parsed{root: v, twice: p.twice}
 }
 
+// syntaxError says in the words of encoding/json what is wrong with a body.
+func syntaxError(body []byte) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if err := d.Decode(new(json.RawMessage)); err != nil {
+		return fmt.Errorf("unexpected token: %w", err)
+	}
+	return errors.New("expected one JSON value")
+}
+
 type parser struct {
-	*json.Decoder
+	jsonreader.Reader
 	twice []string
+	deep  bool // more levels than are read
 }
 
-func (p *parser) value(path string, depth int) (value, error) {
-	if depth > maxDepth {
-		return value{}, errors.New("message too deep")
+func (p *parser) value(path string, depth int) (v value) {
+	if p.deep = p.deep || depth > maxDepth; p.deep {
+		p.Skip()
+		return value{}
 	}
-	t, err := p.Token()
-	if err != nil {
-		return value{}, fmt.Errorf("unexpected token: %w", err)
-	}
-	switch t := t.(type) {
-	case json.Delim:
-		if t == '[' {
-			return p.array(path, depth)
-		}
+	switch p.Next() {
+	case '{':
 		return p.object(path, depth)
-	case string:
-		return value{kind: text, raw: t}, nil
-	case json.Number:
-		return value{kind: number, raw: t.String()}, nil
-	case bool:
-		return value{kind: boolean, raw: strconv.FormatBool(t)}, nil
+	case '[':
+		v.kind = list
+		p.Array(func() {
+			v.items = append(v.items, p.value(fmt.Sprintf("%s[%d]", path, len(v.items)), depth+1))
+		})
+		return v
+	case '"':
+		return value{kind: text, raw: p.Text()}
+	case 't', 'f':
+		return value{kind: boolean, raw: p.Skip()}
+	case 'n':
+		p.Skip()
+		return value{kind: null}
 	}
-	return value{kind: null}, nil
+	return value{kind: number, raw: p.Skip()}
 }
 
-func (p *parser) array(path string, depth int) (value, error) {
-	v := value{kind: list}
-	for p.More() {
-		item, err := p.value(fmt.Sprintf("%s[%d]", path, len(v.items)), depth+1)
-		if err != nil {
-			return value{}, err
-		}
-		v.items = append(v.items, item)
-	}
-	return v, p.end()
-}
-
-func (p *parser) object(path string, depth int) (value, error) {
+func (p *parser) object(path string, depth int) value {
 	v := value{kind: object}
-	for p.More() {
-		t, err := p.Token()
-		if err != nil {
-			return value{}, fmt.Errorf("unexpected token: %w", err)
-		}
-		name, _ := t.(string) // the decoder admits nothing else here
+	p.Object(func(name string) {
 		at := join(path, name)
 		if slices.ContainsFunc(v.fields, func(f field) bool { return f.name == name }) {
 			p.twice = append(p.twice, at)
 		}
-		item, err := p.value(at, depth+1)
-		if err != nil {
-			return value{}, err
-		}
-		v.fields = append(v.fields, field{name: name, spelt: name, value: item})
-	}
-	return v, p.end()
-}
-
-// end reads the closing bracket.
-func (p *parser) end() error {
-	if _, err := p.Token(); err != nil {
-		return fmt.Errorf("unexpected token: %w", err)
-	}
-	return nil
+		v.fields = append(v.fields, field{name: name, spelt: name, value: p.value(at, depth+1)})
+	})
+	return v
 }
 
 func join(path, name string) string {

@@ -1,4 +1,4 @@
-package collector
+package jsonreader
 
 import (
 	"encoding/json"
@@ -9,22 +9,22 @@ import (
 )
 
 // readAny reads a value as encoding/json reads it into an any.
-func readAny(r *jsonReader, tooBig *bool) any {
-	switch r.next() {
+func readAny(r *Reader, tooBig *bool) any {
+	switch r.Next() {
 	case '{':
 		out := map[string]any{}
-		r.object(func(key string) { out[key] = readAny(r, tooBig) })
+		r.Object(func(key string) { out[key] = readAny(r, tooBig) })
 		return out
 	case '[':
 		out := []any{}
-		r.array(func() { out = append(out, readAny(r, tooBig)) })
+		r.Array(func() { out = append(out, readAny(r, tooBig)) })
 		return out
 	case '"':
-		return r.text()
+		return r.Text()
 	case 't', 'f', 'n':
-		return map[string]any{"true": true, "false": false}[r.skip()]
+		return map[string]any{"true": true, "false": false}[r.Skip()]
 	}
-	v, ok := r.number()
+	v, ok := r.Number()
 	*tooBig = *tooBig || !ok
 	return v
 }
@@ -38,15 +38,15 @@ var jsonTexts = []string{
 
 func agree(t *testing.T, text string) {
 	t.Helper()
-	r, tooBig := jsonReader{s: text}, false
+	r, tooBig := New(text), false
 	got := readAny(&r, &tooBig)
-	r.end()
+	r.End()
 	if want := json.Valid([]byte(text)); r.failed == want {
 		t.Fatalf("%.100q: taken %v, encoding/json %v", text, !r.failed, want)
 	}
-	s := jsonReader{s: text}
-	whole := s.skip()
-	if s.end(); s.failed != r.failed {
+	s := New(text)
+	whole := s.Skip()
+	if s.End(); s.failed != r.failed {
 		t.Fatalf("%.100q: read %v, skipped %v", text, !r.failed, !s.failed)
 	}
 	if r.failed {
@@ -67,15 +67,15 @@ func agree(t *testing.T, text string) {
 	}
 }
 
-func TestJSONReader(t *testing.T) {
+func TestReader(t *testing.T) {
 	t.Parallel()
 	for _, text := range jsonTexts {
 		agree(t, text)
 	}
 }
 
-// FuzzJSONReader holds the reader to what encoding/json accepts and reads.
-func FuzzJSONReader(f *testing.F) {
+// FuzzReader holds the reader to what encoding/json accepts and reads.
+func FuzzReader(f *testing.F) {
 	for _, text := range jsonTexts {
 		if len(text) < 1000 {
 			f.Add(text)
