@@ -36,8 +36,7 @@ func keyOf(site string, c consent.ID, id string) EventKey {
 // reserved. A key lies in one of two sets of eight places, in the one with more
 // room; what is out of the window is room. Where both are full the table
 // doubles, or, when it may not grow any more, forgets the oldest of the sixteen
-// early. With all places taken, one new id in ten billion is mistaken for
-// another.
+// early. With all places taken, one new id in 10¹² is mistaken for another.
 type duplicates struct {
 	shards [duplicateShards]duplicateShard
 }
@@ -74,14 +73,17 @@ func placeOf(key EventKey, hour int64) place {
 // windowHours is how many hours count besides the current one.
 const windowHours = uint8(duplicateWindow / duplicateBucket)
 
-// age is how many hours before hour the place was taken.
-func (p place) age(hour int64) uint8 { return uint8(hour) - uint8(p) }
-
-// free reports whether nothing is there that still counts. What seems to come
-// from the future was reserved before the clock was set back.
-func (p place) free(hour int64) bool {
-	return p == 0 || p.age(hour) > windowHours && p.age(hour) < 128
+// age is how many hours before hour the place was taken; 0 for what seems to
+// come from the future, reserved before the clock was set back.
+func (p place) age(hour int64) uint8 {
+	if age := uint8(hour) - uint8(p); age < 128 {
+		return age
+	}
+	return 0
 }
+
+// free reports whether nothing is there that still counts.
+func (p place) free(hour int64) bool { return p == 0 || p.age(hour) > windowHours }
 
 // hourOf numbers the hours since 1970.
 func hourOf(t time.Time) int64 { return t.Unix() / int64(duplicateBucket/time.Second) }
@@ -192,7 +194,8 @@ func (set *placeSet) room(hour int64) (at *place, free int) {
 	return at, free
 }
 
-// double gives every key new places in a table twice the size.
+// double gives every key new places in a table twice the size. Half of it is
+// empty, so no two sets are full at once.
 func (s *duplicateShard) double(hour int64) {
 	old := s.sets
 	s.sets = make([]placeSet, 2*len(old))

@@ -81,11 +81,18 @@ type Admitted struct {
 
 // Admit binds an enriched event to the permit's token and time.
 func (p Permit) Admit(e Event) Admitted {
+	a := Admitted{event: e}
+	p.admit(&a)
+	return a
+}
+
+// admit is Admit in place: events are large.
+func (p Permit) admit(a *Admitted) {
 	if !p.ok {
-		return Admitted{}
+		*a = Admitted{}
+		return
 	}
-	e.Time, e.Token, e.Notice = p.at, p.token, p.notice
-	return Admitted{event: e, ok: true}
+	a.event.Time, a.event.Token, a.event.Notice, a.ok = p.at, p.token, p.notice, true
 }
 
 // errNotAdmitted is an event that did not pass the gate.

@@ -188,10 +188,12 @@ func (in *intake) take(index int, w *wireEvent) consent.Reason {
 			return Duplicate
 		}
 	}
-	e := in.event(w, &s, permit, &keep)
-	in.tellGoogle(&e, w, google)
-	e.Test = test || in.test
-	in.batch.Events = append(in.batch.Events, permit.Admit(e))
+	in.batch.Events = append(in.batch.Events, Admitted{})
+	admitted := &in.batch.Events[len(in.batch.Events)-1]
+	in.fill(&admitted.event, w, &s, permit.Time(), &keep)
+	in.tellGoogle(&admitted.event, w, google)
+	admitted.event.Test = test || in.test
+	permit.admit(admitted)
 	in.kept = append(in.kept, keep)
 	return consent.Live
 }
@@ -242,9 +244,10 @@ func (in *intake) look() consent.Reason {
 	return consent.Live
 }
 
-// event puts one event together.
-func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) Event {
-	e, own := in.shared, &s.event
+// fill puts one event together.
+func (in *intake) fill(e *Event, w *wireEvent, s *shaped, at time.Time, keep *keeping) {
+	*e = in.shared
+	own := &s.event
 	e.ID, e.Name, e.Title, e.Props, e.Revenue, e.Currency = own.ID, own.Name, own.Title, own.Props, own.Revenue, own.Currency
 	e.Items, e.EngagementMS, e.ScreenWidth, e.ScreenHeight = own.Items, own.EngagementMS, own.ScreenWidth, own.ScreenHeight
 	if e.ID == "" {
@@ -263,20 +266,19 @@ func (in *intake) event(w *wireEvent, s *shaped, permit Permit, keep *keeping) E
 	arrival := enrich.ReadArrival(&page, referrer.From)
 	came := Acquisition{Source: arrival.Source.Name, Channel: string(arrival.Channel), UTM: page.UTM}
 
-	in.identify(&e, w)
+	in.identify(e, w)
 	given := w.session
 	if !isSession(given) {
 		if given = cookie(in.header, consent.SessionCookie); !isSession(given) {
 			given = ""
 		}
 	}
-	o := in.h.sessions.join(e.Site, e.Visitor, given, permit.Time(), came)
+	o := in.h.sessions.join(e.Site, e.Visitor, given, at, came)
 	keep.session, keep.first = o.key, o.first
 	e.Session, e.SessionStart, e.SessionFirst = o.id, o.start, o.first
 	e.Source, e.Channel = o.came.Source, o.came.Channel
 	u := o.came.UTM
 	e.UTMSource, e.UTMMedium, e.UTMCampaign, e.UTMTerm, e.UTMContent = u.Source, u.Medium, u.Campaign, u.Term, u.Content
-	return e
 }
 
 // tellGoogle sets under which client and session Google Analytics knows the

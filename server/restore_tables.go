@@ -138,6 +138,7 @@ func (r *restoreJob) deliver(ctx context.Context, s *store.Store, out *restored,
 		return err
 	}
 	cuts.First, cuts.Last = cuts.Records[0].Seq, cuts.Records[len(cuts.Records)-1].Seq
+	cuts.Recovered = true // an earlier run may have got this far
 	return s.TakeBack(ctx, cuts)
 }
 

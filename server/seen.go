@@ -14,7 +14,8 @@ import (
 const seenName = "seen"
 
 // noting is the sink that writes down the keys of accepted events, as pickKey
-// leaves them, so that the next run knows them. It is all that [collector.SeenLog] is used from.
+// leaves them, so that the next run knows them. It is all that
+// [collector.SeenLog] is used from.
 type noting struct {
 	log *collector.SeenLog
 	now func() time.Time

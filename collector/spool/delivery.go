@@ -35,12 +35,18 @@ func (d *delivery) run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		b, ok := d.collect(ctx, until, d.o.MaxRecords, d.o.MaxBytes)
+		last := min(until, d.r.from+maxLooked-1)
+		b, ok := d.collect(ctx, last, d.o.MaxRecords, d.o.MaxBytes)
+		d.full = d.full || last < until
 		if !ok || !d.deliver(ctx, b, 1) {
 			return
 		}
 	}
 }
+
+// maxLooked is how many records, wanted or not, are looked at for a batch: a
+// second's work, before the cursor moves and somebody may stop it.
+const maxLooked = 1 << 20
 
 // reportGap reports records that this consumer never saw and that are gone.
 func (d *delivery) reportGap() {

@@ -297,11 +297,15 @@ type LateCut struct {
 
 // TakeBackLate carries out late cuts.
 func (s *Store) TakeBackLate(ctx context.Context, spoolID uuid.UUID, late []LateCut) error {
+	if len(late) == 0 {
+		return nil
+	}
 	cuts := make([]cut, len(late))
 	for i, c := range late {
 		cuts[i] = cut{consentID: c.ConsentID, before: c.Before, at: c.At, erase: c.Erase}
 	}
-	if err := s.takeBack(ctx, spoolID, cuts, false); err != nil {
+	// An earlier run may have ended before it drove out its mutations.
+	if err := s.takeBack(ctx, spoolID, cuts, true); err != nil {
 		return fmt.Errorf("take back what was withdrawn after the backup: %w", err)
 	}
 	return nil

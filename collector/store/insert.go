@@ -264,26 +264,35 @@ func newColumnInput(field reflect.StructField, few bool) columnInput {
 // again.
 func (c *columnInput) of(piece []reflect.Value) any {
 	values := c.values.Slice(0, len(piece))
-	texts, _ := values.Interface().([]any)
-	for i, r := range piece {
-		v := r.FieldByIndex(c.field)
-		if c.seen == nil {
-			values.Index(i).Set(v)
-			continue
+	switch out := values.Interface().(type) {
+	case []string:
+		for i, r := range piece {
+			out[i] = r.FieldByIndex(c.field).String()
 		}
-		text := v.String()
-		if text == "" {
-			texts[i] = nil // the driver takes it for the same, and has not to look it up
-			continue
+	case []any:
+		for i, r := range piece {
+			out[i] = c.shared(r.FieldByIndex(c.field).String())
 		}
-		value, ok := c.seen[text]
-		if !ok {
-			value = text
-			c.seen[text] = value
+	default:
+		for i, r := range piece {
+			values.Index(i).Set(r.FieldByIndex(c.field))
 		}
-		texts[i] = value
 	}
 	return values.Interface()
+}
+
+// shared returns one interface for all texts that are equal. The driver takes
+// nil for the empty text, and has not to look it up.
+func (c *columnInput) shared(text string) any {
+	if text == "" {
+		return nil
+	}
+	value, ok := c.seen[text]
+	if !ok {
+		value = text
+		c.seen[text] = value
+	}
+	return value
 }
 
 // fieldOf finds the field of a row type whose ch tag names a column.

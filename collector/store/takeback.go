@@ -209,11 +209,12 @@ func upTo(texts []string, bytes int) iter.Seq[[]string] {
 // receiptsOf returns the receipt ids of each consent.
 func (s *Store) receiptsOf(ctx context.Context, cuts []cut) (map[uuid.UUID][]uuid.UUID, error) {
 	out := map[uuid.UUID][]uuid.UUID{}
-	for some := range slices.Chunk(cuts, namesAtOnce) {
-		ids := make([]string, len(some))
-		for i, c := range some {
-			ids[i] = c.consentID.String()
-		}
+	var all []string
+	for _, c := range cuts {
+		all = append(all, c.consentID.String())
+	}
+	slices.Sort(all)
+	for ids := range slices.Chunk(slices.Compact(all), namesAtOnce) {
 		var rows []struct {
 			Consent uuid.UUID `ch:"consent_id"`
 			Receipt uuid.UUID `ch:"receipt_id"`
