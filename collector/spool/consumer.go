@@ -139,7 +139,7 @@ func (s *Spool) Consume(ctx context.Context, name string, sink Sink, o ConsumerO
 
 	d := &delivery{s: s, c: c, sink: sink, o: o.withDefaults(), log: s.log.With("sink", name)}
 	d.r = s.newReader(c.cursor.next)
-	defer d.r.close()
+	defer func() { d.r.close() }() // the one that is read with in the end
 	d.run(ctx)
 	return nil
 }

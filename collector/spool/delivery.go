@@ -191,13 +191,34 @@ func (d *delivery) deliver(ctx context.Context, b Batch, attempt int) bool {
 			if err := d.c.cursor.save(p); err != nil {
 				return err
 			}
-			return d.sink.Deliver(work, b)
+			if b.Records == nil && !d.reread(work, &b) {
+				return work.Err()
+			}
+			if len(b.Records) == 0 {
+				return nil // lost in between, and reported
+			}
+			err := d.sink.Deliver(work, b)
+			if err != nil {
+				b.Records = nil
+			}
+			return err
 		})
 		if !taken {
 			return ctx.Err() == nil && d.yield(ctx, d.yielding())
 		}
 	}
 	return d.move(ctx, b.Last+1)
+}
+
+// reread brings back the records of a batch, which are not kept while it waits
+// for another attempt: an outage must not cost memory. False when ctx ended
+// first.
+func (d *delivery) reread(ctx context.Context, b *Batch) bool {
+	d.r.close()
+	d.r = d.s.newReader(b.First)
+	again, ok := d.collect(ctx, b.Last, math.MaxInt, math.MaxInt)
+	b.Records = again.Records
+	return ok
 }
 
 // retry calls fn until it succeeds; false when ctx ended first.

@@ -253,14 +253,14 @@ func (s *Store) Trim(ctx context.Context, spoolID uuid.UUID, seq uint64) error {
 		return err
 	}
 	for _, table := range tables {
-		condition, err := s.matching(ctx, quoteName(table), []string{behind(spoolID, seq)})
+		there, err := s.matches(ctx, quoteName(table), behind(spoolID, seq))
 		if err != nil {
 			return err
 		}
-		if condition == "" {
+		if !there {
 			continue
 		}
-		if err := s.conn.Exec(waiting(ctx), "ALTER TABLE "+quoteName(table)+" DELETE WHERE "+condition); err != nil {
+		if err := s.conn.Exec(waiting(ctx), "ALTER TABLE "+quoteName(table)+" DELETE WHERE "+behind(spoolID, seq)); err != nil {
 			return fmt.Errorf("trim %s: %w", table, err)
 		}
 	}

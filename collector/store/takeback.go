@@ -1,12 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"iter"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,29 +123,43 @@ func decodeCut(r spool.Record) (*cut, error) {
 }
 
 const (
-	// cutsAtOnce is how many cuts go into one mutation of each table, where
-	// nobody has decided often, and namesAtOnce how many consents are looked up
-	// together: their ids travel in a URL.
-	cutsAtOnce  = 500
+	// namesAtOnce is how many consents are looked up together: their ids travel
+	// in a URL.
 	namesAtOnce = 100
-	// receiptsAtOnce is how many receipts one condition names, and
-	// conditionBytes how long the conditions of one mutation are together: each
-	// mutation reads the table once, and its text must stay below
-	// max_query_size, 256 KiB, however often one visitor has decided.
-	receiptsAtOnce = 500
-	conditionBytes = 100 << 10
+	// receiptsAtOnce is how many receipts one mutation names. Each reads the whole
+	// table, and its text must stay below max_query_size, 256 KiB: a receipt is
+	// 160 bytes of it.
+	receiptsAtOnce = 1000
 )
 
-// takeBack carries out cuts. Where rows were anonymised, and where mutated says
-// that they may have been before, their mutations are driven out in the end.
+// takeBack carries out cuts: first on the dead letters, so that none of them
+// is put back behind the mutation, then on the tables. Where rows were
+// anonymised, and where mutated says that they may have been before, their
+// mutations are driven out in the end.
 func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut, mutated bool) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 2}))
-	for some := range slices.Chunk(cuts, cutsAtOnce) {
-		anonymised, err := s.takeBackSome(ctx, spoolID, some)
-		if err != nil {
-			return err
+	receipts, err := s.receiptsOf(ctx, cuts)
+	if err != nil {
+		return err
+	}
+	if err := s.dead.receipts(receipts); err != nil {
+		return err
+	}
+	if err := s.dead.forget(spoolID, cuts, receipts); err != nil {
+		return err
+	}
+	// Erasing comes first: what was anonymised names no receipt any more.
+	for some := range slices.Chunk(boundsOf(cuts, receipts, true), receiptsAtOnce) {
+		if err := s.erase(ctx, rowsWithin(spoolID, some)); err != nil {
+			return fmt.Errorf("erase what %d receipts cover: %w", len(some), err)
 		}
-		mutated = mutated || anonymised
+	}
+	for some := range slices.Chunk(boundsOf(cuts, receipts, false), receiptsAtOnce) {
+		found, err := s.anonymise(ctx, rowsWithin(spoolID, some))
+		if err != nil {
+			return fmt.Errorf("anonymise what %d receipts cover: %w", len(some), err)
+		}
+		mutated = mutated || found
 	}
 	if !mutated {
 		return nil
@@ -151,59 +167,47 @@ func (s *Store) takeBack(ctx context.Context, spoolID uuid.UUID, cuts []cut, mut
 	return s.driveOut(ctx)
 }
 
-// takeBackSome carries out cuts first on the dead letters, so that none of them
-// is put back behind the mutation, then on the tables. It reports whether rows
-// were anonymised.
-func (s *Store) takeBackSome(ctx context.Context, spoolID uuid.UUID, cuts []cut) (anonymised bool, err error) {
-	receipts, err := s.receiptsOf(ctx, cuts)
-	if err != nil {
-		return false, err
-	}
-	if err := s.dead.receipts(receipts); err != nil {
-		return false, err
-	}
-	if err := s.dead.forget(spoolID, cuts, receipts); err != nil {
-		return false, err
-	}
-	var erase, anonymise []string
-	for _, c := range cuts {
-		if c.erase {
-			erase = c.appendWhere(erase, spoolID, receipts[c.consentID])
-		} else {
-			anonymise = c.appendWhere(anonymise, spoolID, receipts[c.consentID])
-		}
-	}
-	// Erasing comes first: what was anonymised names no receipt any more.
-	for some := range upTo(erase, conditionBytes) {
-		if err := s.erase(ctx, some); err != nil {
-			return false, err
-		}
-	}
-	for some := range upTo(anonymise, conditionBytes) {
-		found, err := s.anonymise(ctx, some)
-		if err != nil {
-			return false, err
-		}
-		anonymised = anonymised || found
-	}
-	return anonymised, nil
+// bound is how far what rests on a receipt is taken back.
+type bound struct {
+	receipt uuid.UUID
+	before  uint64
+	at      time.Time
 }
 
-// upTo cuts texts into runs of up to so many bytes, each of at least one text.
-func upTo(texts []string, bytes int) iter.Seq[[]string] {
-	return func(yield func([]string) bool) {
-		for len(texts) > 0 {
-			n, size := 1, len(texts[0])
-			for n < len(texts) && size+len(texts[n]) <= bytes {
-				size += len(texts[n])
-				n++
+// boundsOf returns the bounds of all receipts whose rows are to be erased, or
+// else anonymised, in order; of several cuts the one that reaches furthest.
+func boundsOf(cuts []cut, receipts map[uuid.UUID][]uuid.UUID, erase bool) []bound {
+	of := map[uuid.UUID]bound{}
+	for _, c := range cuts {
+		if c.erase != erase {
+			continue
+		}
+		for _, id := range receipts[c.consentID] {
+			b := of[id]
+			b.receipt, b.before = id, max(b.before, c.before)
+			if c.at.After(b.at) {
+				b.at = c.at
 			}
-			if !yield(texts[:n]) {
-				return
-			}
-			texts = texts[n:]
+			of[id] = b
 		}
 	}
+	return slices.SortedFunc(maps.Values(of), func(a, b bound) int { return bytes.Compare(a.receipt[:], b.receipt[:]) })
+}
+
+// rowsWithin is the condition for the rows that bounds reach. It costs a row the
+// same however many there are. Mutations take no bound values; ids and numbers
+// need no quoting beyond '.
+func rowsWithin(spoolID uuid.UUID, bounds []bound) string {
+	ids, before, at := make([]string, len(bounds)), make([]string, len(bounds)), make([]string, len(bounds))
+	for i, b := range bounds {
+		ids[i], before[i], at[i] = quoteText(b.receipt.String()), strconv.FormatUint(b.before, 10), strconv.FormatInt(b.at.UnixMilli(), 10)
+	}
+	list := func(values []string) string { return strings.Join(values, ",") }
+	of := func(values []string) string {
+		return fmt.Sprintf("transform(toString(receipt_id), [%s], [%s], 0)", list(ids), list(values))
+	}
+	return fmt.Sprintf("receipt_id IN (%s) AND if(spool_id = '%s', seq < %s, toUnixTimestamp64Milli(ts) <= %s)",
+		list(ids), spoolID, of(before), of(at))
 }
 
 // receiptsOf returns the receipt ids of each consent.
@@ -234,38 +238,23 @@ func (s *Store) receiptsOf(ctx context.Context, cuts []cut) (map[uuid.UUID][]uui
 	return out, nil
 }
 
-// appendWhere appends the conditions for the rows of a cut; there are none
-// where nothing was ever collected. Mutations take no bound values; ids and
-// numbers need no quoting beyond '.
-func (c *cut) appendWhere(dst []string, spoolID uuid.UUID, receipts []uuid.UUID) []string {
-	for some := range slices.Chunk(receipts, receiptsAtOnce) {
-		quoted := make([]string, len(some))
-		for i, id := range some {
-			quoted[i] = quoteText(id.String())
-		}
-		dst = append(dst, fmt.Sprintf("(receipt_id IN (%s) AND if(spool_id = '%s', seq < %d, ts <= fromUnixTimestamp64Milli(%d)))",
-			strings.Join(quoted, ", "), spoolID, c.before, c.at.UnixMilli()))
-	}
-	return dst
-}
-
 // erase deletes rows: at once for everybody who reads, and from the disk as the
 // background rewrites the parts they were in.
-func (s *Store) erase(ctx context.Context, where []string) error {
+func (s *Store) erase(ctx context.Context, where string) error {
 	for _, table := range []string{"events", "forwards"} {
-		condition, err := s.matching(ctx, table, where)
+		found, err := s.matches(ctx, table, where)
 		if err != nil {
 			return err
 		}
-		if condition == "" {
+		if !found {
 			continue
 		}
-		if err := s.conn.Exec(ctx, "DELETE FROM "+s.mutable(table)+" WHERE "+condition); err != nil {
-			return fmt.Errorf("erase %s under %d conditions: %w", table, len(where), err)
+		if err := s.conn.Exec(ctx, "DELETE FROM "+s.mutable(table)+" WHERE "+where); err != nil {
+			return fmt.Errorf("erase %s: %w", table, err)
 		}
 		later := clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"mutations_sync": 0}))
 		if err := s.conn.Exec(later, "ALTER TABLE "+s.mutable(table)+" APPLY DELETED MASK"); err != nil {
-			return fmt.Errorf("erase %s under %d conditions from the disk: %w", table, len(where), err)
+			return fmt.Errorf("erase %s from the disk: %w", table, err)
 		}
 	}
 	return nil
@@ -278,7 +267,7 @@ var none = "receipt_id = toUUID('" + uuid.Nil.String() + "')"
 // them countable: new names are the old ones hashed under a random key. The
 // key, and the receipts, stand in the mutation's record until driveOut. It
 // reports whether there were any rows.
-func (s *Store) anonymise(ctx context.Context, where []string) (found bool, err error) {
+func (s *Store) anonymise(ctx context.Context, where string) (found bool, err error) {
 	var key [16]byte
 	if _, err := rand.Read(key[:]); err != nil {
 		return false, fmt.Errorf("draw a key: %w", err)
@@ -291,15 +280,15 @@ func (s *Store) anonymise(ctx context.Context, where []string) (found bool, err 
 		{"events", strings.Join([]string{hash("visitor"), hash("session"), hash("event_id"), "ip_hash = ''", none}, ", ")},
 		{"forwards", none + ", salt = '', sent = ''"},
 	} {
-		condition, err := s.matching(ctx, change.table, where)
+		there, err := s.matches(ctx, change.table, where)
 		if err != nil {
 			return false, err
 		}
-		if condition == "" {
+		if !there {
 			continue
 		}
-		if err := s.conn.Exec(ctx, "ALTER TABLE "+s.mutable(change.table)+" UPDATE "+change.set+" WHERE "+condition); err != nil {
-			return false, fmt.Errorf("anonymise %s under %d conditions: %w", change.table, len(where), err)
+		if err := s.conn.Exec(ctx, "ALTER TABLE "+s.mutable(change.table)+" UPDATE "+change.set+" WHERE "+where); err != nil {
+			return false, fmt.Errorf("anonymise %s: %w", change.table, err)
 		}
 		found = true
 	}
@@ -317,19 +306,12 @@ func (s *Store) driveOut(ctx context.Context) error {
 	return nil
 }
 
-// matching joins conditions, and returns "" where no row meets any of them:
-// asking costs milliseconds, a mutation waits for merges.
-func (s *Store) matching(ctx context.Context, table string, where []string) (string, error) {
-	if len(where) == 0 {
-		return "", nil
-	}
-	condition := strings.Join(where, " OR ")
+// matches reports whether any row meets a condition: asking costs milliseconds,
+// a mutation waits for merges.
+func (s *Store) matches(ctx context.Context, table, where string) (bool, error) {
 	var rows uint64
-	if err := s.conn.QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+condition).Scan(&rows); err != nil {
-		return "", fmt.Errorf("look for %s to take back: %w", table, err)
+	if err := s.conn.QueryRow(ctx, "SELECT count() FROM "+table+" WHERE "+where).Scan(&rows); err != nil {
+		return false, fmt.Errorf("look for %s to take back: %w", table, err)
 	}
-	if rows == 0 {
-		return "", nil
-	}
-	return condition, nil
+	return rows > 0, nil
 }
