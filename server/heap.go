@@ -11,7 +11,7 @@ import (
 // answered with memory.
 const (
 	heapGrowth = 400       // per cent of the live heap before a collection; Go's default is 100
-	heapLimit  = 160 << 20 // bytes above which Go collects as often as it has to
+	heapLimit  = 128 << 20 // bytes above which Go collects as often as it has to
 )
 
 // tuneHeap sets both, where the environment does not say otherwise.

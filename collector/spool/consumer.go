@@ -39,7 +39,7 @@ type ConsumerOptions struct {
 	// of the same record, whose data it may return and must not keep. nil: all.
 	Pick func(r Record) (data []byte, ok bool)
 
-	MaxRecords int           // per batch. 0: 30 000
+	MaxRecords int           // per batch. 0: 20 000
 	MaxBytes   int           // data per batch, exceeded only by a single larger record. 0: 16 MiB
 	MaxWait    time.Duration // how long a record waits for others to fill a batch. 0: 1 s
 
@@ -51,7 +51,7 @@ type ConsumerOptions struct {
 
 func (o ConsumerOptions) withDefaults() ConsumerOptions {
 	if o.MaxRecords <= 0 {
-		o.MaxRecords = 30_000
+		o.MaxRecords = 20_000
 	}
 	if o.MaxBytes <= 0 {
 		o.MaxBytes = 16 << 20

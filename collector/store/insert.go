@@ -26,7 +26,7 @@ type rejected struct {
 // manyRows is from how many rows on a batch goes in as two halves, side by side:
 // while ClickHouse takes one, the other is prepared. A backlog drains sooner; what
 // arrives within a second is less.
-const manyRows = 20_000
+const manyRows = 12_000
 
 // insertAll writes the rows of one table and returns those it cannot hold. The
 // same batch is always divided in the same way, each part under tokens of its
