@@ -95,11 +95,16 @@ const watch = `(() => {
 type figures struct {
 	Visible, Long, Shift, LCP float64
 	LCPIsBanner               bool
-	script                    float64
+	// script is the time of the page's scripts, and unslowed that of another
+	// visit, at this machine's own speed: what slows the processor down does so by
+	// the clock, and counts a wait for another process, or for a busy machine, as
+	// work four times over. The second has little of that.
+	script, unslowed float64
 }
 
 // BenchmarkBanner shows each banner to a new visitor with an empty cache on a
-// slow phone, seven times, and prints the medians beside what was promised.
+// slow phone, seven times, and prints the medians beside what was promised. What
+// is compared is compared within a round: both sides had the same neighbours.
 func BenchmarkBanner(b *testing.B) {
 	const runs = 7
 	server := benchServer(b)
@@ -107,18 +112,21 @@ func BenchmarkBanner(b *testing.B) {
 		all := map[string][]figures{}
 		for range runs {
 			for _, m := range managers { // in turn: what slows the machine down slows all of them down
-				all[m.name] = append(all[m.name], measure(b, server.URL, m.name, m.banner))
+				f := measure(b, server.URL, m.name, m.banner, browsertest.Phone)
+				f.unslowed = measure(b, server.URL, m.name, m.banner, 1).script
+				all[m.name] = append(all[m.name], f)
 			}
 		}
 		report(b, all)
 	}
 }
 
-func measure(b *testing.B, url, name, banner string) figures {
+func measure(b *testing.B, url, name, banner string, cpu float64) figures {
 	tab := browsertest.Open(b)
 	defer tab.Close()
 	tab.Look(browsertest.View{Width: 412, Height: 823})
-	tab.Slow()
+	tab.Slow(cpu)
+	tab.Unwatched()
 	tab.BeforePages(fmt.Sprintf(watch, banner))
 	scripts := tab.TimeScripts(url)
 	tab.Visit(url + "/?" + name)
@@ -132,41 +140,54 @@ func measure(b *testing.B, url, name, banner string) figures {
 }
 
 func report(b *testing.B, all map[string][]figures) {
-	median := func(name string, of func(figures) float64) float64 {
-		var values []float64
-		for _, f := range all[name] {
-			values = append(values, of(f))
-		}
-		slices.Sort(values)
-		return values[len(values)/2]
-	}
 	visible := func(f figures) float64 { return f.Visible }
 	long := func(f figures) float64 { return f.Long }
 	shift := func(f figures) float64 { return f.Shift }
 	lcp := func(f figures) float64 { return f.LCP }
-	base := median("no banner", lcp)
-	script := func(name string) float64 {
-		return median(name, func(f figures) float64 { return f.script }) - median("no banner", func(f figures) float64 { return f.script })
+	script := func(f figures) float64 { return f.script }
+	unslowed := func(f figures) float64 { return f.unslowed }
+
+	// compared is the median of what rounds say of a banner beside another.
+	compared := func(name, other string, how func(one, other figures) float64) float64 {
+		var values []float64
+		for round, f := range all[name] {
+			values = append(values, how(f, all[other][round]))
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	median := func(name string, of func(figures) float64) float64 {
+		return compared(name, name, func(f, _ figures) float64 { return of(f) })
+	}
+	later := func(name string, of func(figures) float64) float64 { // than without a banner
+		return compared(name, "no banner", func(f, none figures) float64 { return of(f) - of(none) })
+	}
+	// What the measuring itself runs, on a page without scripts, is none of theirs.
+	ratio := func(of func(figures) float64) float64 {
+		none := median("no banner", of)
+		return compared("Sluice", "CookieConsent", func(ours, theirs figures) float64 { return (of(ours) - none) / (of(theirs) - none) })
 	}
 	largest := func(name string) bool {
 		return slices.ContainsFunc(all[name], func(f figures) bool { return f.LCPIsBanner })
 	}
-	fmt.Printf("%-14s %10s %10s %10s %6s %10s %s\n", "", "visible ms", "script ms", "long ms", "CLS", "LCP +ms", "banner is LCP")
+	fmt.Printf("%-14s %10s %10s %12s %10s %6s %10s %s\n", "", "visible ms", "script ms", "unslowed ms", "long ms", "CLS", "LCP +ms", "banner is LCP")
 	for _, m := range managers {
-		fmt.Printf("%-14s %10.0f %10.1f %10.0f %6.3f %10.0f %v\n",
-			m.name, median(m.name, visible), script(m.name), median(m.name, long), median(m.name, shift), median(m.name, lcp)-base, largest(m.name))
+		fmt.Printf("%-14s %10.0f %10.1f %12.1f %10.0f %6.3f %10.0f %v\n",
+			m.name, median(m.name, visible), later(m.name, script), later(m.name, unslowed), median(m.name, long), median(m.name, shift), later(m.name, lcp), largest(m.name))
 	}
+	fmt.Printf("script time beside CookieConsent's: %.2f, at this machine's own speed %.2f\n", ratio(script), ratio(unslowed))
 	met := func(what string, ok bool) {
 		fmt.Printf("%-70s %s\n", what, map[bool]string{true: "met", false: "MISSED"}[ok])
 	}
 	met("visible no later than the faster of the two", median("Sluice", visible) <= min(median("CookieConsent", visible), median("Orejime", visible)))
-	met("script time at most half of CookieConsent's", script("Sluice") <= script("CookieConsent")/2)
+	met("script time at most half of CookieConsent's", ratio(script) <= 0.5 && ratio(unslowed) <= 0.5)
 	met("no long task", median("Sluice", long) == 0)
 	met("CLS 0", median("Sluice", shift) == 0)
-	met("LCP at most 10 ms later than without a banner", median("Sluice", lcp)-base <= 10)
+	met("LCP at most 10 ms later than without a banner", later("Sluice", lcp) <= 10)
 	met("never the LCP element", !largest("Sluice"))
 	b.ReportMetric(median("Sluice", visible), "visible-ms")
-	b.ReportMetric(script("Sluice")/script("CookieConsent"), "script/CookieConsent's")
+	b.ReportMetric(ratio(script), "script/CookieConsent's")
+	b.ReportMetric(ratio(unslowed), "unslowed/CookieConsent's")
 	b.ReportMetric(0, "ns/op")
 }
 
