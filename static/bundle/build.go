@@ -50,7 +50,7 @@ var bundles = []bundle{
 	{entry: "extras/extras.ts", name: "extras.js"},
 	{entry: "clear/clear.ts", name: "clear.js"},
 	{entry: "defaults.ts", name: "g.js"},
-	{entry: "sluice.ts", name: "s.js"},
+	{entry: "sluice.ts", name: "s.js", eager: true},
 	{entry: "banner/banner.ts", name: "b.js", eager: true, plugins: []api.Plugin{styleAsText}},
 	{entry: "button/button.ts", name: "c.js", plugins: []api.Plugin{styleAsText, oneText}},
 	{entry: "preferences/preferences.ts", name: "p.js", plugins: []api.Plugin{styleAsText}},

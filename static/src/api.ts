@@ -54,7 +54,7 @@ export interface Inner {
   load(name: string, loaded: () => void): void;
   /** `<choice>|<token>`, where there are no cookies at all. */
   kept?: string;
-  /** Set by the banner. */
+  /** Set by the banner: shows the preferences, or the first layer; called by itself, without an argument, what it came with. */
   show?: ((open?: boolean) => void) | undefined;
   /** Set by the banner, for the preferences. */
   kit?: Kit | undefined;

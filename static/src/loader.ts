@@ -20,10 +20,10 @@ const rules: Policy = { createScriptURL: (url) => url, createScript: (code) => c
 export const trusted: Policy = window.trustedTypes?.createPolicy('sluice', rules) ?? rules;
 
 /** Loads a script beside this one and calls back once it ran. One that cannot be had is nothing, no banner, no choice, no collection, and reported. */
-export function load(name: string, loaded: () => void): void {
+export function load(name: string, loaded?: () => void): void {
   const script = document.createElement('script');
   script.src = trusted.createScriptURL(base + name);
-  script.onload = loaded;
+  script.onload = loaded!;
   script.onerror = misled;
   document.head.append(script);
 }

@@ -12,27 +12,22 @@ import { base, lang, measure, site } from './tag';
 import { startTracker } from './tracker/tracker';
 
 function ask(open?: boolean): void {
-  const show = () => inner.show?.(open);
-  if (inner.show) show();
-  else load(`b?site=${site}&lang=${lang}&open=${Number(!!open)}`, show);
+  if (inner.show) inner.show(!!open);
+  else load(`b?site=${site}&lang=${lang}&open=${+!!open}`); // and shows what it holds
 }
 
-const inner: Inner = Object.assign(memory, { load, ask, lang, post, measure, forget, base, site, sync });
+const inner: Inner = Object.assign(memory, { measure, sync, base, load, forget, lang, site, post, ask });
 
 /** Loads a chunk and starts it. */
 const use = (name: string) => load(name, () => inner.chunk!(inner, trusted));
 
-/** Safari has no such thing before version 27. */
-const idle: (then: () => void) => unknown = window.requestIdleCallback || setTimeout;
-
-const MARKED = '[src$="/g.js"],[src*=tagmanager],[data-purpose],[data-prefs],[data-service]';
 let due: unknown;
 const watcher = new MutationObserver(() => (due ||= setTimeout(look, 50)));
 
 /** Looks for what the page marked, and for Google's tags: the rest is the business of a chunk. */
 function look(): void {
   due = 0;
-  if (!document.querySelector(MARKED)) return;
+  if (!document.querySelector('[src$="/g.js"],[src*=tagmanager],[data-purpose],[data-prefs],[data-service]')) return;
   watcher.disconnect();
   use(__chunks.marked);
 }
@@ -42,10 +37,11 @@ async function start(): Promise<Choice | null> {
   if ((document as { prerendering?: boolean }).prerendering)
     await new Promise((shown) => document.addEventListener('prerenderingchange', shown));
 
-  if (/sluice=debug/.test(location.href)) await new Promise<void>((there) => load(__chunks.inspect, there));
-  const tracker = (inner.tracker = startTracker(ask, () => idle(() => tracker.may() && use(__chunks.extras + '?site=' + site))));
+  if (location.href.includes('sluice=debug')) await new Promise<void>((there) => load(__chunks.inspect, there));
+  // Safari has no requestIdleCallback before version 27.
+  const more = () => (window.requestIdleCallback || setTimeout)(() => tracker.may() && use(__chunks.extras + '?site=' + site));
+  const tracker = (inner.tracker = startTracker(ask, more));
   api.track = tracker.track;
-  sync();
   // First of all, for the banner is to be seen soon. Where events are sent, their answer says whether there is something to ask. A refusal is left alone.
   tracker.may() || (choice && !choice.pending && !choice.purposes[0]) || ask();
   addEventListener('visibilitychange', sync);

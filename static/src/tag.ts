@@ -2,8 +2,8 @@
 const { dataset, src } = document.currentScript as HTMLScriptElement;
 
 /** Where the doors are: the address of the script up to its last slash. */
-const { href, hostname } = new URL('.', src);
-export { href as base };
+const { href, hostname: host } = new URL('.', src);
+export { href as base, host };
 
 /** Reports an answer that is not Sluice's: the web server in front redirects (a language, a slash at the end), or answers itself. */
 export const misled = (): void => console.error(`sluice: pass ${href} on, without a redirect`);
@@ -20,9 +20,5 @@ export const pageviews = dataset.pageviews != 'off';
 /** What of the site's measurements this page takes part in, by name; without the attribute all of them. */
 export const { measure } = dataset;
 
-/**
- * Whether this page, and the doors, are on the site's domain or below it, and
- * no test host. Where both are, cookies travel between them:
- * stats.example.com sets them for a page of example.com.
- */
-export const [home, near] = [location.hostname, hostname].map((name) => `.${name}`.endsWith(`.${site}`));
+/** Whether a host, by default the page's, is the site's domain or below it, and no test host. */
+export const within = (name = location.hostname): boolean => `.${name}`.endsWith(`.${site}`);

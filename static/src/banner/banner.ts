@@ -16,7 +16,6 @@ const data = __SLUICE_DATA__;
 const { texts: t, purposes, dir, lang, renew } = data;
 const sluice = window.sluice!;
 const inner = sluice._;
-const gpc = !!data.gpc && !!(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
 
 let layer: HTMLElement | undefined;
 let busy = false;
@@ -42,7 +41,7 @@ function reveal(): void {
  */
 function buttons({ reject, accept }: Texts, third: HTMLElement, changed?: FirstData['renew']): HTMLElement {
   const button = (on: boolean, text: string | undefined, method: Method) =>
-    h('button', { class: 'answer', onclick: () => answer(switched(purposes, sluice.consent, on, gpc, changed), changed ? 'custom' : method) }, text!);
+    h('button', { class: 'answer', onclick: () => answer(switched(purposes, sluice.consent, on, kit.gpc, changed), changed ? 'custom' : method) }, text!);
   return h(
     'div',
     { class: 'buttons' },
@@ -142,15 +141,28 @@ function confirm(): void {
   }, 4000);
 }
 
-const kit: Kit = { frame, gpc, h, link, closer, buttons, answer, leave, since };
+const kit: Kit = {
+  get gpc() {
+    return !!data.gpc && !!(navigator as { globalPrivacyControl?: boolean }).globalPrivacyControl;
+  },
+  frame,
+  h,
+  link,
+  closer,
+  buttons,
+  answer,
+  leave,
+  since,
+};
 // One that was loaded twice stands aside.
 inner.kit ??= kit;
 inner.show ??= (preferences) => {
   if (settled && !preferences) return again();
-  const show = preferences ? open : ask;
+  const show = () => ((preferences ?? kit.open) ? open() : ask());
   if (document.body) setTimeout(show); // in a task of its own: neither is a long one
   else document.addEventListener('DOMContentLoaded', show);
 };
+inner.show(); // what the script waited for, without an event
 
 // Decided in another tab.
 addEventListener('sluice:change', () => {

@@ -14,9 +14,9 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   for (const name in attributes) {
     const value = attributes[name];
     if (typeof value === 'string') element.setAttribute(name, value);
-    else if (value) Object.assign(element, { [name]: value });
+    else if (value) (element as Record<string, unknown>)[name] = value;
   }
-  element.append(...children.filter((child): child is Node | string => !!child));
+  for (const child of children) if (child) element.append(child);
   return element;
 }
 

@@ -22,7 +22,10 @@ export interface Choice {
  */
 export function parseChoice(cookie: string): Choice | null {
   try {
-    const [, pending, notice, purposes, services, time, signals] = LAYOUT.exec(cookie) as unknown as string[] & { length: 7 };
+    // Made here, where there is something to read: a first visit does without.
+    const [, pending, notice, purposes, services, time, signals] = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+)|)$/.exec(
+      cookie,
+    ) as unknown as string[] & { length: 7 };
     return {
       pending: !!pending,
       notice: decodeURIComponent(notice!),
@@ -35,7 +38,5 @@ export function parseChoice(cookie: string): Choice | null {
     return null; // another layout, or a broken percent-escape
   }
 }
-
-const LAYOUT = /^1(\??):([^:]*):([^:]*):([^:]*):([1-9]\d{0,11})(?::([^:]+)|)$/;
 
 const names = (joined: string): string[] => joined.match(/[^+]+/g) || [];

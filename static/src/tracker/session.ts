@@ -1,5 +1,5 @@
 import { readCookie, setCookie } from '../cookies';
-import { home, site } from '../tag';
+import { site, within } from '../tag';
 
 /** 64 random bits, in decimal digits. (crypto.randomUUID would need a secure context.) */
 export const random = (): string => crypto.getRandomValues(new Uint32Array(2)).join('');
@@ -12,6 +12,6 @@ export const random = (): string => crypto.getRandomValues(new Uint32Array(2)).j
  */
 export function session(): string {
   const id = readCookie('sl_s') || ((Date.now() / 1000) | 0) + '.' + random();
-  setCookie(`sl_s=${id};max-age=1800`, home && /\..*\D$/.test(site) ? site : '');
+  setCookie(`sl_s=${id};max-age=1800`, within() && /\..*\D$/.test(site) ? site : '');
   return id;
 }
