@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"time"
 
@@ -133,6 +134,7 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	if wait := t.breaker.enter(now); wait > 0 {
 		return wait
 	}
+	runtime.Gosched() // what waits here is on disk: whoever waits at a door goes first
 	parcel, ok := t.pack(now, verdict.ads)
 	if !ok {
 		t.breaker.leave(false, false, now)
