@@ -69,7 +69,8 @@ func decodeEnvelope(body []byte) (envelope, error) {
 			case "driven": // anything but true says nothing
 				in.driven = r.Skip() == "true"
 			case "events":
-				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, wrong) })
+				in.events = make([]wireEvent, 0, min(len(body)/usualEvent+1, maxEvents))
+				complain(key, "an array", func(wrong *bool) { in.events, count = readEvents(&r, in.events, wrong) })
 			case "debug":
 				in.debug = r.Skip() == "true"
 			default:
@@ -98,9 +99,12 @@ func decodeEnvelope(body []byte) (envelope, error) {
 	return in, nil
 }
 
-// readEvents reads the array of events: at most maxEvents of them, and how
-// many there were; -1 for null.
-func readEvents(r *jsonreader.Reader, wrong *bool) (events []wireEvent, count int) {
+// usualEvent is how many bytes of a body an event has, or more.
+const usualEvent = 600
+
+// readEvents appends the array of events, at most maxEvents of them, and says
+// how many there were; -1 for null.
+func readEvents(r *jsonreader.Reader, events []wireEvent, wrong *bool) (_ []wireEvent, count int) {
 	if !r.Is('[', wrong) {
 		return nil, -1
 	}
