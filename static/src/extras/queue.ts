@@ -50,7 +50,8 @@ export function queue(tracker: Tracker): (events: TrackedEvent[]) => void {
     put(events);
     setTimeout(flush);
   };
-  setTimeout(flush); // what was lost before this was loaded
+  // What was lost before this was loaded, or is found to be now: its answer was still under way.
+  for (const pause of [0, AGAIN]) setTimeout(flush, pause);
   return (events) => {
     put(events);
     flush(true);
