@@ -91,6 +91,23 @@ func (p *Policy) Live(t Token, cut *Cut, use Use, at time.Time) Reason {
 	return Live
 }
 
+// Granted reports whether a visitor's decision was a yes to use, whatever has
+// become of it and of what is asked since. Where the notice that they decided
+// on is not known here, nothing contradicts.
+func (p *Policy) Granted(t Token, use Use) bool {
+	notice := p.past[t.Notice]
+	if notice == nil {
+		return true
+	}
+	bit := notice.purposeBit(use.Purpose)
+	if bit < 0 || t.Purposes&(1<<bit) == 0 {
+		return false
+	}
+	service := notice.serviceBit(use.Service)
+	return use.Service == "" ||
+		service >= 0 && notice.Services[service].Purpose == use.Purpose && t.Denied&(1<<service) == 0
+}
+
 // LiveNow is Live at the present moment. A consent that is changed more than
 // once a second gets tokens whose issue runs ahead of the clock (issueTime);
 // each of them counts from when it was handed out.

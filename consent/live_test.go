@@ -116,6 +116,36 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestGranted: a no stays one, whatever is asked since.
+func TestGranted(t *testing.T) {
+	t.Parallel()
+	before, now := shop(), shop()
+	now.Services[0].Provider = "Contentsquare"
+	now.Services = append(now.Services, Service{Name: "heatmap", Purpose: Analytics})
+	policy := testPolicy(t, now, before)
+	for _, tc := range []struct {
+		name   string
+		policy *Policy
+		grants []Purpose
+		denied []string
+		use    Use
+		want   bool
+	}{
+		{"granted, and changed since", policy, []Purpose{Analytics}, nil, Use{Analytics, "hotjar"}, true},
+		{"denied, and changed since", policy, []Purpose{Analytics}, []string{"hotjar"}, Use{Analytics, "hotjar"}, false},
+		{"a purpose without its service", policy, []Purpose{Analytics}, []string{"hotjar"}, Use{Analytics, ""}, true},
+		{"a purpose not granted", policy, []Purpose{Preference}, nil, Use{Analytics, "hotjar"}, false},
+		{"a service under another purpose", policy, []Purpose{Analytics, Media}, nil, Use{Media, "hotjar"}, false},
+		{"a service that nobody asked about", policy, []Purpose{Analytics}, nil, Use{Analytics, "heatmap"}, false},
+		{"a notice that is not known here", testPolicy(t, now), []Purpose{Preference}, nil, Use{Analytics, "hotjar"}, true},
+	} {
+		token := given(testNotice(t, before), noon, tc.grants, tc.denied...)
+		if got := tc.policy.Granted(token, tc.use); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
 // TestLiveEveryCombination goes through every subset of purposes and denied
 // services, each use, signal and time, and compares with the law said in
 // another way.

@@ -92,7 +92,8 @@ func queuedSchedule(t *testing.T, seed uint64) {
 		case 6:
 			d.end()
 			if d.notice.IsZero() && d.rnd.IntN(4) == 0 {
-				d.supersede()
+				d.supersede() // a server learns of it at a start
+				d.notice = time.Now()
 			}
 			d.start()
 		}
@@ -138,17 +139,6 @@ func (d *drama) happen(token consent.Token, step int) {
 			d.t.Fatal(err)
 		}
 	}
-}
-
-// supersede changes what visitors are asked; a server learns of it at a start.
-func (d *drama) supersede() {
-	d.policy.Site.Services[0].Provider = "another"
-	n, err := consent.NewNotice(d.policy.Site, func(consent.Purpose) (string, string) { return "", "" })
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.policy = consent.NewPolicy(d.policy.Site, n, []*consent.Notice{d.policy.Current})
-	d.notice = time.Now()
 }
 
 func (d *drama) check() {

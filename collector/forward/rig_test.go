@@ -203,6 +203,17 @@ func (r *rig) event(id string, change ...func(*collector.Event)) collector.Event
 	return ev
 }
 
+// supersede changes what visitors are asked.
+func (r *rig) supersede() {
+	r.t.Helper()
+	r.policy.Site.Services[0].Provider = "another"
+	n, err := consent.NewNotice(r.policy.Site, func(consent.Purpose) (string, string) { return "", "" })
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	*r.policy = *consent.NewPolicy(r.policy.Site, n, []*consent.Notice{r.policy.Current})
+}
+
 // record admits an event under token, as the collector does.
 func (r *rig) record(token consent.Token, ev collector.Event) spool.Record {
 	r.t.Helper()

@@ -355,7 +355,7 @@ func (s *Sink) pick(r spool.Record) (data []byte, ok bool) {
 // happened. One that was not is never queued for it, so it has no outcome here
 // either: about a recipient that the visitor said no to, nothing is kept.
 func (s *Sink) meant(ev *collector.Event) bool {
-	return !ev.NoForward && s.o.Policy.Live(ev.Token, nil, s.use, ev.Time) != consent.NoConsent
+	return !ev.NoForward && s.o.Policy.Granted(ev.Token, s.use)
 }
 
 // forget drops the memory of outcomes once no batch can ask for them.

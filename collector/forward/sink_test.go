@@ -95,14 +95,7 @@ func TestCancelled(t *testing.T) {
 			r.index.Apply(token.Consent, &consent.Cut{Services: map[string]uint32{"google-analytics": token.Issued + 1}})
 		}, consent.Withdrawn},
 		{"expired", func(*rig, *consent.Token) { time.Sleep(180 * 24 * time.Hour) }, ""}, // too old comes first
-		{"notice superseded", func(r *rig, _ *consent.Token) {
-			r.policy.Site.Services[0].Provider = "another"
-			n, err := consent.NewNotice(r.policy.Site, func(consent.Purpose) (string, string) { return "", "" })
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			*r.policy = *consent.NewPolicy(r.policy.Site, n, []*consent.Notice{r.policy.Current})
-		}, consent.StaleNotice},
+		{"notice superseded", func(r *rig, _ *consent.Token) { r.supersede() }, consent.StaleNotice},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,15 +136,18 @@ func TestAheadOfTheClock(t *testing.T) {
 // TestNeverMeant sends nothing, and keeps nothing, where the visitor said yes
 // to the site's own statistics and no to Google.
 func TestNeverMeant(t *testing.T) {
-	for name, refuse := range map[string]func(*consent.Token, *collector.Event){
-		"Google refused":            func(token *consent.Token, _ *collector.Event) { token.Denied = googleBit },
-		"signal without a decision": func(_ *consent.Token, ev *collector.Event) { ev.NoForward = true },
+	for name, refuse := range map[string]func(*rig, *consent.Token, *collector.Event){
+		"Google refused":            func(_ *rig, token *consent.Token, _ *collector.Event) { token.Denied = googleBit },
+		"signal without a decision": func(_ *rig, _ *consent.Token, ev *collector.Event) { ev.NoForward = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, r *rig) {
 				token, ev := r.token(analytics), r.event("a")
-				refuse(&token, &ev)
+				refuse(r, &token, &ev)
 				r.deliver(r.record(token, ev))
+				rec := r.record(token, ev)
+				r.supersede() // what is asked now says nothing about that no
+				r.deliver(rec)
 				if got := r.outcomes(); len(got) > 0 {
 					t.Errorf("outcomes: %v, want none: the event was never queued", got)
 				}
