@@ -219,7 +219,6 @@ const sessionsWait = 3 * time.Second
 // which data flows: no more requests, what was accepted is on disk, consumers
 // stop where they are, the spool closes, the engine leaves.
 func (m *machine) run(ctx context.Context) (err error) {
-	tuneHeap()
 	public, err := listen(m.config.Server.Listen)
 	if err != nil {
 		return errors.Join(err, m.abandon())
@@ -247,6 +246,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 	// Keepers outlive the consumers: they carry what those leave behind.
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopKeeping()
+	keepers.Go(func() { tuneHeap(keep) })
 	keepers.Go(func() { m.state.journal.flush(keep) })
 	keepers.Go(func() { m.state.keep(keep) })
 	keepers.Go(func() { tidyBackups(keep, m.config.DataDir, m.now, m.log.With("room", "backup")) })
