@@ -15,8 +15,11 @@ import (
 const IdleTimeout = 30 * time.Minute
 
 // maxSessions bounds each of the two generations of sessions that are kept, at
-// about 400 bytes each. Beyond it the older generation is forgotten early.
+// about 200 bytes each. Beyond it the older generation is forgotten early.
 const maxSessions = 50_000
+
+// maxWays bounds how many ways of coming to the site are kept to be shared.
+const maxWays = 1000
 
 // Acquisition is how a visitor came to the site. A session has one, that of
 // its first event, and all its events carry it.
@@ -45,8 +48,8 @@ type SessionState struct {
 type session struct {
 	id    string
 	start int64 // Unix s
-	last  time.Time
-	came  Acquisition
+	last  int64 // Unix ns
+	came  *Acquisition
 	// before is the visitor's visit before this one, for events of it that come
 	// late; it has none itself.
 	before *session
@@ -66,9 +69,25 @@ type sessions struct {
 	mu         sync.Mutex
 	young, old map[sessionKey]*session
 	turned     time.Time
+	ways       map[Acquisition]*Acquisition // most visitors come in few ways, and share them
 }
 
-func newSessions() *sessions { return &sessions{young: map[sessionKey]*session{}} }
+func newSessions() *sessions {
+	return &sessions{young: map[sessionKey]*session{}, ways: map[Acquisition]*Acquisition{}}
+}
+
+// way returns a copy of came that sessions share.
+func (s *sessions) way(came Acquisition) *Acquisition {
+	if way, ok := s.ways[came]; ok {
+		return way
+	}
+	if len(s.ways) >= maxWays {
+		clear(s.ways)
+	}
+	own := came.clone()
+	s.ways[own] = &own
+	return &own
+}
 
 // opening is what join tells about an event's session.
 type opening struct {
@@ -94,33 +113,31 @@ func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisit
 		if key.byVisitor && !v.covers(at) {
 			continue
 		}
-		if at.After(v.last) {
-			v.last = at
+		v.last = max(v.last, at.UnixNano())
+		if *v.came == (Acquisition{}) { // restored without it
+			v.came = s.way(came)
 		}
-		if v.came == (Acquisition{}) { // restored without it
-			v.came = came.clone()
-		}
-		return opening{key: key, id: v.id, start: v.start, came: v.came}
+		return opening{key: key, id: v.id, start: v.start, came: *v.came}
 	}
 	// The key outlives the request: it must not hold on to a whole header.
-	key.name, came = strings.Clone(key.name), came.clone()
-	v := newSession(key, at, came)
+	key.name = strings.Clone(key.name)
+	v := newSession(key, at, s.way(came))
 	// An event that comes hours late does not end the visit that goes on.
 	switch {
 	case known == nil:
 		s.put(key, v)
-	case at.After(known.last):
+	case at.UnixNano() > known.last:
 		known.before, v.before = nil, known
 		s.put(key, v)
 	default:
 		known.before = v
 	}
-	return opening{key: key, id: v.id, start: v.start, first: true, came: came}
+	return opening{key: key, id: v.id, start: v.start, first: true, came: *v.came}
 }
 
 // covers reports whether an event at the moment at belongs to the session.
 func (v *session) covers(at time.Time) bool {
-	return at.Sub(v.last) <= IdleTimeout && time.Unix(v.start, 0).Sub(at) <= IdleTimeout
+	return at.UnixNano()-v.last <= int64(IdleTimeout) && time.Unix(v.start, 0).Sub(at) <= IdleTimeout
 }
 
 // find returns a session and keeps it young.
@@ -143,8 +160,8 @@ func (s *sessions) put(key sessionKey, v *session) {
 	s.young[key] = v
 }
 
-func newSession(key sessionKey, at time.Time, came Acquisition) *session {
-	v := &session{id: key.name, start: startOf(key.name, at), last: at, came: came}
+func newSession(key sessionKey, at time.Time, came *Acquisition) *session {
+	v := &session{id: key.name, start: startOf(key.name, at), last: at.UnixNano(), came: came}
 	if key.byVisitor {
 		v.start = at.Unix()
 		v.id = strconv.FormatInt(v.start, 10) + "." + rand.Text()[:12]
@@ -176,7 +193,7 @@ func (s *sessions) sweep(now time.Time) {
 func (s *sessions) restore(state SessionState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := &session{id: state.Session, start: state.Start.Unix(), last: state.Last, came: state.Acquisition}
+	v := &session{id: state.Session, start: state.Start.Unix(), last: state.Last.UnixNano(), came: s.way(state.Acquisition)}
 	for _, key := range []sessionKey{{site: state.Site, name: state.Session}, {site: state.Site, name: state.Visitor, byVisitor: true}} {
 		if s.find(key) == nil {
 			s.put(key, v)
