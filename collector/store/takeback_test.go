@@ -105,6 +105,50 @@ func TestWithdrawal(t *testing.T) {
 	})
 }
 
+// TestTakenBackTogether withdraws and erases for several visitors in one batch,
+// each at a place and a moment of its own, one of them twice: each loses what
+// came before it, and the last word counts.
+func TestTakenBackTogether(t *testing.T) {
+	t.Parallel()
+	s, r := storetest.Open(t), newRecord(t)
+	spoolID, chain := uuid.New(), consent.NewChain(consent.Head{ChainID: uuid.New()})
+	early, late, twice, erased := uuid.New(), uuid.New(), uuid.New(), uuid.New()
+	receipts := map[uuid.UUID]uuid.UUID{early: uuid.New(), late: uuid.New(), twice: uuid.New(), erased: uuid.New()}
+	event := func(of uuid.UUID, id string) spool.Record {
+		return spool.Record{Kind: spool.KindEvent, Data: r.event(of, receipts[of], func(e *collector.Event) { e.ID, e.Visitor = id, "of "+id })}
+	}
+	taken := func(of uuid.UUID, at time.Duration) spool.Record {
+		return spool.Record{Kind: spool.KindWithdrawal, Data: r.encode(consent.Withdrawal{
+			Site: "example.com", ConsentID: of, Time: now.Add(at), Events: consent.Anonymise,
+		})}
+	}
+	var records []spool.Record
+	for id, receipt := range receipts {
+		records = append(records, spool.Record{Kind: spool.KindReceipt, Data: r.receipt(id, receipt, chain)})
+	}
+	elsewhere := []spool.Record{event(early, "early elsewhere"), event(late, "late elsewhere")}
+	records = append(records,
+		event(early, "early 1"), event(late, "late 1"), event(twice, "twice 1"), event(erased, "erased 1"),
+		taken(early, -time.Second), taken(twice, -time.Second),
+		event(early, "early 2"), event(late, "late 2"), event(twice, "twice 2"), event(erased, "erased 2"),
+		taken(late, time.Second), taken(twice, time.Second),
+		spool.Record{Kind: spool.KindTombstone, Data: r.encode(consent.Tombstone{Site: "example.com", ConsentID: erased, Time: now})},
+		event(late, "late 3"), event(erased, "erased 3"), event(twice, "twice 3"),
+	)
+	deliver(t, s, batch(uuid.New(), 1, elsewhere...))
+	b := batch(spoolID, 100, records...)
+	deliver(t, s, b)
+	takeBack(t, s, b)
+	got := value[[]string](t, s, "SELECT arraySort(groupArray(event_id)) FROM events WHERE visitor = concat('of ', event_id)")
+	want := []string{"early 2", "early elsewhere", "erased 3", "late 3", "twice 3"}
+	if !cmp.Equal(got, want) {
+		t.Errorf("events that still have their visitor: got %q, want %q", got, want)
+	}
+	if got := value[uint64](t, s, "SELECT count() FROM events"); got != 13-2 {
+		t.Errorf("%d events, want 11: two are erased", got)
+	}
+}
+
 // What was anonymised or erased leaves the disk by ClickHouse's background,
 // within some 40 s.
 func TestTracesLeave(t *testing.T) {
