@@ -90,8 +90,11 @@ type Losses struct {
 }
 
 // byName are the losses by the words under which they are counted.
-func (l *Losses) byName() map[string]int {
+func (l Losses) byName() map[string]int {
 	out := map[string]int{}
+	if l == (Losses{}) {
+		return out
+	}
 	for name, n := range map[string]int{"renamed": l.Renamed, "cut": l.Cut, "redacted": l.Redacted, "left out": l.Dropped} {
 		if n > 0 {
 			out[name] = n
@@ -296,6 +299,9 @@ func (b *builder) pageLocation() string {
 }
 
 func (b *builder) revenue() {
+	if b.ev.Revenue == "" {
+		return
+	}
 	if v, err := strconv.ParseFloat(b.ev.Revenue, 64); err == nil && !math.IsInf(v, 0) && !math.IsNaN(v) {
 		b.params["value"] = number(v)
 		b.params["currency"] = b.ev.Currency
@@ -305,8 +311,7 @@ func (b *builder) revenue() {
 // props fills what room is left, by name, so that the same event always gives
 // the same payload. What Sluice itself says is not overwritten.
 func (b *builder) props() {
-	props := slices.SortedStableFunc(slices.Values(b.ev.Props), func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) })
-	for _, p := range props {
+	for _, p := range inOrder(b.ev.Props) {
 		if strings.HasPrefix(p.Key, collector.UserProperty) {
 			continue // see userProperties
 		}
@@ -332,10 +337,22 @@ func (b *builder) props() {
 	}
 }
 
+// inOrder are properties by key, as those of events that were just taken are
+// already.
+func inOrder(props []collector.Prop) []collector.Prop {
+	byKey := func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) }
+	if slices.IsSortedFunc(props, byKey) {
+		return props
+	}
+	props = slices.Clone(props)
+	slices.SortStableFunc(props, byKey)
+	return props
+}
+
 // userProperties adds what the event says of the visitor, in the order of the
 // names; of two events the later one counts.
 func (b *builder) userProperties(to *Payload) {
-	for _, p := range slices.SortedStableFunc(slices.Values(b.ev.Props), func(x, y collector.Prop) int { return strings.Compare(x.Key, y.Key) }) {
+	for _, p := range inOrder(b.ev.Props) {
 		key, ok := strings.CutPrefix(p.Key, collector.UserProperty)
 		if !ok {
 			continue

@@ -12,15 +12,15 @@ var currencyForm = regexp.MustCompile(`^[A-Z]{3}$`)
 
 // event judges one event (rules 9 to 19) and puts it with the accepted or the
 // dropped ones.
-func (j *judging) event(i int, v value) {
+func (j *judging) event(i int, v *value) {
 	e := &Event{Index: i, Name: v.text("name"), Reason: j.v.Refused}
 	if j.v.Refused == "" {
 		j.name(e)
-		path := fmt.Sprintf("events[%d]", i)
+		here := newPath().field("events").at(i)
 		if at, ok := v.micros("timestamp_micros"); ok {
-			j.time(e, path+".timestamp_micros", at)
+			j.time(e, here.field("timestamp_micros"), at)
 		}
-		j.params(e, path+".params", v.field("params"))
+		j.params(e, here.field("params"), v.field("params"))
 	}
 	if e.Reason != "" {
 		j.v.Dropped = append(j.v.Dropped, *e)
@@ -48,110 +48,111 @@ func nameProblem(name string, most int) string {
 	switch {
 	case !unicode.IsLetter([]rune(name + " ")[0]):
 		return "Names must start with an alphabetic character."
-	case !nameForm.MatchString(name):
+	case !isName(name):
 		return "Only alphanumeric characters and underscores are allowed."
 	}
 	return fmt.Sprintf("Names must be %d characters or fewer.", most)
 }
 
 // time is rules 18 and 19; e is nil for the request's own time.
-func (j *judging) time(e *Event, path string, at time.Time) {
+func (j *judging) time(e *Event, where path, at time.Time) {
 	now := j.req.At
 	switch {
 	case now.IsZero():
 	case now.Sub(at) > MaxAge:
-		j.split(e, 18, ValueInvalid, path, fmt.Sprintf("Measurement timestamp_micros has timestamp too far in the past. "+
+		j.split(e, 18, ValueInvalid, where.String(), fmt.Sprintf("Measurement timestamp_micros has timestamp too far in the past. "+
 			"Measurement protocol only supports timestamps [72h] into the past. The current time in UNIX microseconds is [%d].", now.UnixMicro()))
 	case at.Sub(now) > maxAhead:
-		j.flag(19, ValueOutOfBounds, path, "Timestamp lies more than 10 minutes in the future.")
+		j.flag(19, ValueOutOfBounds, where.String(), "Timestamp lies more than 10 minutes in the future.")
 	}
 }
 
 // params judges an event's params, items included.
-func (j *judging) params(e *Event, path string, params value) {
-	if n := len(params.fields); n > MaxParams {
-		j.split(e, 10, ExceededMaxEntities, path, fmt.Sprintf("Event at index: [%d] has %d params; %d are allowed.", e.Index, n, MaxParams))
+func (j *judging) params(e *Event, where path, params *value) {
+	if n := len(params.fields()); n > MaxParams {
+		j.split(e, 10, ExceededMaxEntities, where.String(), fmt.Sprintf("Event at index: [%d] has %d params; %d are allowed.", e.Index, n, MaxParams))
 	}
-	for _, p := range params.fields {
-		at := join(path, p.name)
+	for _, p := range params.fields() {
+		at := where.field(p.name)
 		j.paramName(e, at, p.name)
 		switch {
 		case p.name == "items" && p.kind == list:
-			j.items(e, at, p.items)
+			j.items(e, at, p.items())
 		case p.kind != text && p.kind != number:
-			j.split(e, 13, ValueInvalid, at, fmt.Sprintf("Param [%s] has unsupported value [%s].", p.name, p.unsupported()))
+			j.split(e, 13, ValueInvalid, at.String(), fmt.Sprintf("Param [%s] has unsupported value [%s].", p.name, p.unsupported()))
 		default:
 			j.paramValue(e, at, p)
 		}
 	}
-	j.money(e, path, params)
+	j.money(e, where, params)
 	for _, name := range required[e.Name] {
-		if f := params.field(name); f.kind == absent || f.kind == text && f.raw == "" || f.kind == list && len(f.items) == 0 {
-			j.split(e, 17, ValueRequired, join(path, name), fmt.Sprintf("Event at index: [%d] with name [%s] requires param [%s].", e.Index, e.Name, name))
+		if f := params.field(name); f.kind == absent || f.kind == text && f.raw == "" || f.kind == list && len(f.parts) == 0 {
+			j.split(e, 17, ValueRequired, where.field(name).String(), fmt.Sprintf("Event at index: [%d] with name [%s] requires param [%s].", e.Index, e.Name, name))
 		}
 	}
 }
 
 // paramName is rule 11.
-func (j *judging) paramName(e *Event, path, name string) {
+func (j *judging) paramName(e *Event, where path, name string) {
 	switch code := ParamName(name); code {
 	case NameReserved:
-		j.split(e, 11, code, path, fmt.Sprintf("Param name [%s] is reserved.", name))
+		j.split(e, 11, code, where.String(), fmt.Sprintf("Param name [%s] is reserved.", name))
 	case NameInvalid:
-		j.split(e, 11, code, path, fmt.Sprintf("Param has invalid name [%s]. %s", name, nameProblem(name, MaxName)))
+		j.split(e, 11, code, where.String(), fmt.Sprintf("Param has invalid name [%s]. %s", name, nameProblem(name, MaxName)))
 	}
 }
 
 // paramValue is rules 12 and 14 for an event's param.
-func (j *judging) paramValue(e *Event, path string, p field) {
+func (j *judging) paramValue(e *Event, where path, p field) {
 	if p.name != "session_id" && p.name != "session_number" {
-		j.length(e, path, p)
+		j.length(e, where, p)
 	}
 	if numeric[p.name] && p.kind != number {
-		j.split(e, 14, ValueInvalid, path, fmt.Sprintf("Param [%s] must be a number.", p.name))
+		j.split(e, 14, ValueInvalid, where.String(), fmt.Sprintf("Param [%s] must be a number.", p.name))
 	}
 }
 
-func (j *judging) length(e *Event, path string, p field) {
+func (j *judging) length(e *Event, where path, p field) {
 	if n := length(p.raw); p.kind == text && n > MaxValue {
-		j.split(e, 12, ValueOutOfBounds, path, fmt.Sprintf("Value of [%s] has %d characters; %d are allowed.", p.name, n, MaxValue))
+		j.split(e, 12, ValueOutOfBounds, where.String(), fmt.Sprintf("Value of [%s] has %d characters; %d are allowed.", p.name, n, MaxValue))
 	}
 }
 
 // money is rule 15.
-func (j *judging) money(e *Event, path string, params value) {
+func (j *judging) money(e *Event, where path, params *value) {
 	currency := params.field("currency")
 	switch {
 	case currency.kind == absent && params.field("value").kind != absent && e.Name != "spend_virtual_currency":
-		j.split(e, 15, ValueRequired, join(path, "currency"), fmt.Sprintf("Event at index: [%d] has a value and no currency.", e.Index))
+		j.split(e, 15, ValueRequired, where.field("currency").String(), fmt.Sprintf("Event at index: [%d] has a value and no currency.", e.Index))
 	case currency.kind != absent && !currencyForm.MatchString(currency.raw):
-		j.split(e, 15, ValueInvalid, join(path, "currency"), fmt.Sprintf("Currency [%s] is not an ISO 4217 code.", currency.raw))
+		j.split(e, 15, ValueInvalid, where.field("currency").String(), fmt.Sprintf("Currency [%s] is not an ISO 4217 code.", currency.raw))
 	}
 }
 
 // items judges the list of items (rules 10, 11, 12, 13, 14, 16).
-func (j *judging) items(e *Event, path string, items []value) {
+func (j *judging) items(e *Event, where path, items []field) {
 	if n := len(items); n > MaxItems {
-		j.split(e, 10, ExceededMaxEntities, path, fmt.Sprintf("Event at index: [%d] has %d items; %d are allowed.", e.Index, n, MaxItems))
+		j.split(e, 10, ExceededMaxEntities, where.String(), fmt.Sprintf("Event at index: [%d] has %d items; %d are allowed.", e.Index, n, MaxItems))
 	}
-	for i, item := range items {
-		at := fmt.Sprintf("%s[%d]", path, i)
+	for i := range items {
+		item := &items[i].value
+		at := where.at(i)
 		if item.kind != object {
-			j.drop(e, 13, ValueInvalid, at, fmt.Sprintf("Item [%d] has unsupported value [%s].", i, item.unsupported()))
+			j.drop(e, 13, ValueInvalid, at.String(), fmt.Sprintf("Item [%d] has unsupported value [%s].", i, item.unsupported()))
 			continue
 		}
 		custom := 0
-		for _, p := range item.fields {
+		for _, p := range item.fields() {
 			if !standardItem[p.name] {
 				custom++
 			}
-			j.itemParam(e, join(at, p.name), p)
+			j.itemParam(e, at.field(p.name), p)
 		}
 		if custom > MaxItemParams {
-			j.split(e, 10, ExceededMaxEntities, at, fmt.Sprintf("Item [%d] has %d custom params; %d are allowed.", i, custom, MaxItemParams))
+			j.split(e, 10, ExceededMaxEntities, at.String(), fmt.Sprintf("Item [%d] has %d custom params; %d are allowed.", i, custom, MaxItemParams))
 		}
 		if item.text("item_id") == "" && item.text("item_name") == "" {
-			j.split(e, 16, ValueRequired, at, fmt.Sprintf("Item [%d] requires one of item_id and item_name.", i))
+			j.split(e, 16, ValueRequired, at.String(), fmt.Sprintf("Item [%d] requires one of item_id and item_name.", i))
 		}
 	}
 }
@@ -159,21 +160,21 @@ func (j *judging) items(e *Event, path string, items []value) {
 // itemParam judges one param of an item. Null drops the event in either mode,
 // and so does an amount that is not a number in any spelling: both have been
 // seen.
-func (j *judging) itemParam(e *Event, path string, p field) {
-	j.paramName(e, path, p.name)
+func (j *judging) itemParam(e *Event, where path, p field) {
+	j.paramName(e, where, p.name)
 	switch {
 	case p.kind == null:
-		j.drop(e, 13, ValueInvalid, path, fmt.Sprintf("Item param [%s] has unsupported value [%s]", p.name, p.unsupported()))
+		j.drop(e, 13, ValueInvalid, where.String(), fmt.Sprintf("Item param [%s] has unsupported value [%s]", p.name, p.unsupported()))
 	case p.kind != text && p.kind != number:
-		j.split(e, 13, ValueInvalid, path, fmt.Sprintf("Item param [%s] has unsupported value [%s]", p.name, p.unsupported()))
+		j.split(e, 13, ValueInvalid, where.String(), fmt.Sprintf("Item param [%s] has unsupported value [%s]", p.name, p.unsupported()))
 	case numeric[p.name] && p.kind == text:
 		if _, err := strconv.ParseFloat(p.raw, 64); err != nil {
-			j.drop(e, 14, InternalError, path, fmt.Sprintf("Validation of item.%s should prevent conversion from unsupported value [string_value: %q]", p.name, p.raw))
+			j.drop(e, 14, InternalError, where.String(), fmt.Sprintf("Validation of item.%s should prevent conversion from unsupported value [string_value: %q]", p.name, p.raw))
 			return
 		}
-		j.split(e, 14, ValueInvalid, path, fmt.Sprintf("Item param [%s] must be a number.", p.name))
+		j.split(e, 14, ValueInvalid, where.String(), fmt.Sprintf("Item param [%s] must be a number.", p.name))
 	default:
-		j.length(e, path, p)
+		j.length(e, where, p)
 	}
 }
 
@@ -183,7 +184,7 @@ func (j *judging) userProperties(props []field) {
 		j.split(nil, 10, ExceededMaxEntities, "user_properties", fmt.Sprintf("Measurement has %d user properties; %d are allowed.", n, MaxProperties))
 	}
 	for _, p := range props {
-		at := join("user_properties", p.name)
+		at := "user_properties." + p.name
 		switch code := PropertyName(p.name); code {
 		case NameReserved:
 			j.split(nil, 11, code, at, fmt.Sprintf("User property name [%s] is reserved.", p.name))

@@ -34,10 +34,9 @@ const (
 // value is a JSON value that keeps what encoding/json forgets: the order of
 // keys, repeated keys, and how a number was written.
 type value struct {
-	kind   kind
-	raw    string // of text, number, boolean
-	items  []value
-	fields []field
+	kind  kind
+	raw   string  // of text, number, boolean
+	parts []field // of an object; of a list, without names
 }
 
 type field struct {
@@ -46,29 +45,44 @@ type field struct {
 	value
 }
 
-func (v value) field(name string) value {
-	for _, f := range v.fields {
-		if f.name == name {
-			return f.value
+func (v *value) items() []field  { return v.partsOf(list) }
+func (v *value) fields() []field { return v.partsOf(object) }
+
+func (v *value) partsOf(k kind) []field {
+	if v.kind != k {
+		return nil
+	}
+	return v.parts
+}
+
+// field is what stands under name in an object; absent where nothing does.
+func (v *value) field(name string) *value {
+	for i := range v.fields() {
+		if v.parts[i].name == name {
+			return &v.parts[i].value
 		}
 	}
-	return value{}
+	return new(value)
 }
 
 // text returns the string under name, empty where there is none.
-func (v value) text(name string) string {
+func (v *value) text(name string) string {
 	if f := v.field(name); f.kind == text {
 		return f.raw
 	}
 	return ""
 }
 
-func (v value) list(name string) []value { return v.field(name).items }
+func (v *value) list(name string) []field { return v.field(name).items() }
 
 // micros reads a time in Unix microseconds, written as a number or a string of
 // digits as protocol buffers allow.
-func (v value) micros(name string) (time.Time, bool) {
-	n, err := strconv.ParseInt(v.field(name).raw, 10, 64)
+func (v *value) micros(name string) (time.Time, bool) {
+	at := v.field(name)
+	if at.raw == "" {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseInt(at.raw, 10, 64)
 	return time.UnixMicro(n), err == nil
 }
 
@@ -86,8 +100,8 @@ func parse(body []byte) parsed {
 	if !utf8.Valid(body) {
 		return parsed{err: errors.New("body is not valid UTF-8")}
 	}
-	p := parser{Reader: jsonreader.New(string(body))}
-	v := p.value("", 0)
+	p := parser{Reader: jsonreader.New(string(body)), parts: make([]field, 0, 24)}
+	v := p.value(newPath(), 0)
 	p.End()
 	switch {
 	case p.Failed():
@@ -111,24 +125,26 @@ func syntaxError(body []byte) error {
 
 type parser struct {
 	jsonreader.Reader
+	parts []field // of the objects and lists that are still open
 	twice []string
 	deep  bool // more levels than are read
 }
 
-func (p *parser) value(path string, depth int) (v value) {
+func (p *parser) value(at path, depth int) (v value) {
 	if p.deep = p.deep || depth > maxDepth; p.deep {
 		p.Skip()
 		return value{}
 	}
 	switch p.Next() {
 	case '{':
-		return p.object(path, depth)
+		return p.object(at, depth)
 	case '[':
-		v.kind = list
+		first := len(p.parts)
 		p.Array(func() {
-			v.items = append(v.items, p.value(fmt.Sprintf("%s[%d]", path, len(v.items)), depth+1))
+			item := p.value(at.at(len(p.parts)-first), depth+1)
+			p.parts = append(p.parts, field{value: item})
 		})
-		return v
+		return p.whole(list, first)
 	case '"':
 		return value{kind: text, raw: p.Text()}
 	case 't', 'f':
@@ -140,21 +156,22 @@ func (p *parser) value(path string, depth int) (v value) {
 	return value{kind: number, raw: p.Skip()}
 }
 
-func (p *parser) object(path string, depth int) value {
-	v := value{kind: object}
+func (p *parser) object(at path, depth int) value {
+	first := len(p.parts)
 	p.Object(func(name string) {
-		at := join(path, name)
-		if slices.ContainsFunc(v.fields, func(f field) bool { return f.name == name }) {
-			p.twice = append(p.twice, at)
+		here := at.field(name)
+		if slices.ContainsFunc(p.parts[first:], func(f field) bool { return f.name == name }) {
+			p.twice = append(p.twice, here.String())
 		}
-		v.fields = append(v.fields, field{name: name, spelt: name, value: p.value(at, depth+1)})
+		member := p.value(here, depth+1)
+		p.parts = append(p.parts, field{name: name, spelt: name, value: member})
 	})
-	return v
+	return p.whole(object, first)
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
+// whole is the value of which the last part has been read.
+func (p *parser) whole(k kind, first int) value {
+	v := value{kind: k, parts: slices.Clone(p.parts[first:])}
+	p.parts = p.parts[:first]
+	return v
 }

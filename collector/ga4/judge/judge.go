@@ -137,8 +137,7 @@ func (j *judging) request() {
 		j.v.WrongMethod = true
 		return
 	}
-	kind, _, err := mime.ParseMediaType(j.req.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
+	if !isJSON(j.req.Header.Get("Content-Type")) {
 		j.flag(1, ValueInvalid, "", "Content-Type is not application/json.")
 	}
 	root, ok := j.read()
@@ -156,9 +155,17 @@ func (j *judging) request() {
 	if ok && j.v.Refused == "" {
 		j.count(events)
 	}
-	for i, e := range events {
-		j.event(i, e)
+	for i := range events {
+		j.event(i, &events[i].value)
 	}
+}
+
+func isJSON(contentType string) bool {
+	if contentType == "application/json" {
+		return true
+	}
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
 }
 
 // read judges the form of the body (rules 4, 5, 20, 21).
@@ -211,14 +218,14 @@ func (j *judging) head(root value) {
 	if n := length(root.text("user_id")); n > maxUserID {
 		j.split(nil, 12, ValueOutOfBounds, "user_id", fmt.Sprintf("user_id has %d characters; %d are allowed.", n, maxUserID))
 	}
-	j.userProperties(root.field("user_properties").fields)
+	j.userProperties(root.field("user_properties").fields())
 	if at, ok := root.micros("timestamp_micros"); ok {
-		j.time(nil, "timestamp_micros", at)
+		j.time(nil, newPath().field("timestamp_micros"), at)
 	}
 }
 
 // count is rule 8.
-func (j *judging) count(events []value) {
+func (j *judging) count(events []field) {
 	switch n := len(events); {
 	case n == 0:
 		j.refuse(8, ValueRequired, "events", "Measurement requires at least one event.")

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -46,13 +45,25 @@ func set(words string) map[string]bool {
 
 var paramPrefixes = []string{"_", "firebase_", "ga_", "google_", "gtag."}
 
-var nameForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
+// isName reports whether s is a letter, and then letters, digits and
+// underscores.
+func isName(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z':
+		case i > 0 && (digitAt(s, i) || c == '_'):
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
 
 // EventName returns the code for which Google refuses an event name (rule 9);
 // empty: it takes it.
 func EventName(name string) Code {
 	switch {
-	case length(name) > MaxName || !nameForm.MatchString(name):
+	case length(name) > MaxName || !isName(name):
 		return NameInvalid
 	case reservedEvents[name]:
 		return NameReserved
@@ -65,7 +76,7 @@ func ParamName(name string) Code {
 	switch {
 	case name == "firebase_conversion" || reserved(name):
 		return NameReserved
-	case length(name) > MaxName || !nameForm.MatchString(name):
+	case length(name) > MaxName || !isName(name):
 		return NameInvalid
 	}
 	return ""
@@ -76,7 +87,7 @@ func PropertyName(name string) Code {
 	switch {
 	case reservedProperties[name] || reserved(name):
 		return NameReserved
-	case length(name) > maxPropName || !nameForm.MatchString(name):
+	case length(name) > maxPropName || !isName(name):
 		return NameInvalid
 	}
 	return ""

@@ -16,8 +16,19 @@ var forwarding = []string{
 	"Forwarded", "Via", "Cookie", "Referer", "Origin",
 }
 
-// secretKey matches query keys that carry somebody's identity or access.
-var secretKey = regexp.MustCompile(`(?i)(^|[_-])(e-?mail|mail|token|password|passwd|pwd|secret|auth|session|sid|phone)($|[_-])`)
+// secretWords are the words of query keys that carry somebody's identity or
+// access.
+var secretWords = []string{"email", "mail", "token", "password", "passwd", "pwd", "secret", "auth", "session", "sid", "phone"}
+
+// isSecret reports whether one of a query key's words is a secret one.
+func isSecret(key string) bool {
+	for word := range strings.FieldsFuncSeq(key, func(c rune) bool { return c == '_' || c == '-' }) {
+		if slices.ContainsFunc(secretWords, func(s string) bool { return strings.EqualFold(s, word) }) {
+			return true
+		}
+	}
+	return false
+}
 
 // foreignHeaders are the headers of a request that must not leave.
 func foreignHeaders(req Request) (out []string) {
@@ -39,7 +50,7 @@ func violations(req Request, body parsed) []string {
 		}
 	}
 	for name, values := range req.Query {
-		if name != "api_secret" && secretKey.MatchString(name) {
+		if name != "api_secret" && isSecret(name) {
 			add("query parameter %s", name)
 		}
 		for _, v := range values {
@@ -54,17 +65,17 @@ func violations(req Request, body parsed) []string {
 		}
 		return out
 	}
-	walk("", body.root, func(path, s string, key bool) {
+	walk(newPath(), &body.root, func(at path, s string, key bool) {
 		if key {
 			if name := snake(s); name == "ip_override" || name == "user_data" {
 				add("%s", name)
 			}
 		}
 		for _, p := range personalDecoded(s, req.OwnHosts) {
-			add("%s in %s", p.Kind, path)
+			add("%s in %s", p.Kind, at.String())
 		}
 		if k := secretQuery(s); k != "" {
-			add("query parameter %s in %s", k, path)
+			add("query parameter %s in %s", k, at.String())
 		}
 	})
 	slices.Sort(out)
@@ -72,31 +83,33 @@ func violations(req Request, body parsed) []string {
 }
 
 // walk calls f with every key, at its own path, and every text.
-func walk(path string, v value, f func(path, s string, key bool)) {
+func walk(at path, v *value, f func(at path, s string, key bool)) {
 	if v.kind == text {
-		f(path, v.raw, false)
+		f(at, v.raw, false)
 	}
-	for i, item := range v.items {
-		walk(fmt.Sprintf("%s[%d]", path, i), item, f)
-	}
-	for _, x := range v.fields {
-		f(join(path, x.name), x.name, true)
-		walk(join(path, x.name), x.value, f)
+	for i := range v.parts {
+		part := &v.parts[i]
+		if v.kind == list {
+			walk(at.at(i), &part.value, f)
+			continue
+		}
+		here := at.field(part.name)
+		f(here, part.name, true)
+		walk(here, &part.value, f)
 	}
 }
 
-// secretQuery returns the first query key of the URL s that secretKey matches.
+// secretQuery returns the first key of the URL s's query that is secret; "":
+// none is.
 func secretQuery(s string) string {
-	if !strings.Contains(s, "?") {
+	_, query, found := strings.Cut(s, "?")
+	if !found {
 		return ""
 	}
-	u, err := url.Parse(s)
-	if err != nil || u.RawQuery == "" {
-		return ""
-	}
-	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+	query, _, _ = strings.Cut(query, "#")
+	for pair := range strings.SplitSeq(query, "&") {
 		key, _, _ := strings.Cut(pair, "=")
-		if k, err := url.QueryUnescape(key); err == nil && secretKey.MatchString(k) {
+		if k, err := url.QueryUnescape(key); err == nil && isSecret(k) {
 			return k
 		}
 	}
@@ -131,19 +144,34 @@ func Personal(s string, ownHosts ...string) []Datum {
 		}
 	}
 	// Few texts hold what each form needs, and to look for that costs a hundredth.
-	if strings.Contains(s, "@") || strings.Contains(s, "%40") {
+	var ats, colonsThere, dots int
+	for i := range len(s) {
+		switch s[i] {
+		case '@':
+			ats++
+		case '%':
+			if strings.HasPrefix(s[i:], "%40") {
+				ats++
+			}
+		case ':':
+			colonsThere++
+		case '.':
+			dots++
+		}
+	}
+	if ats > 0 {
 		for _, at := range email.FindAllStringIndex(s, -1) {
 			add("e-mail", at)
 		}
 	}
-	if strings.Count(s, ":") >= 2 {
+	if colonsThere >= 2 {
 		for _, at := range colons.FindAllStringIndex(s, -1) {
 			if !wordAt(s, at[0]-1) && !wordAt(s, at[1]) && foreign(s[at[0]:at[1]], ownHosts) {
 				add("address", at)
 			}
 		}
 	}
-	if strings.Count(s, ".") >= 3 {
+	if dots >= 3 {
 		for _, at := range dotted.FindAllStringIndex(s, -1) {
 			if !numberAt(s, at[0]-1, -1) && !numberAt(s, at[1], 1) && foreign(s[at[0]:at[1]], ownHosts) {
 				add("address", at)
@@ -159,10 +187,19 @@ func personalDecoded(s string, ownHosts []string) []Datum {
 	if found := Personal(s, ownHosts...); found != nil {
 		return found
 	}
-	if plain, err := url.PathUnescape(s); err == nil && plain != s {
-		return Personal(plain, ownHosts...)
+	return hidden(s, ownHosts)
+}
+
+// hidden is Personal of what percent-encoding hides.
+func hidden(s string, ownHosts []string) []Datum {
+	if !strings.Contains(s, "%") {
+		return nil
 	}
-	return nil
+	plain, err := url.PathUnescape(s)
+	if err != nil {
+		return nil
+	}
+	return Personal(plain, ownHosts...)
 }
 
 // Redact replaces what Personal finds in s with the given word, and takes off
@@ -172,9 +209,13 @@ func Redact(s, word string, ownHosts ...string) string {
 	if secretQuery(s) != "" {
 		s, _, _ = strings.Cut(s, "?")
 	}
+	found := Personal(s, ownHosts...)
+	if found == nil && hidden(s, ownHosts) == nil {
+		return s
+	}
 	var b strings.Builder
 	end := 0
-	for _, d := range Personal(s, ownHosts...) {
+	for _, d := range found {
 		b.WriteString(s[end:d.From])
 		b.WriteString(word)
 		end = d.To

@@ -72,6 +72,9 @@ func TestRedact(t *testing.T) {
 		{"/user/ada%40example.com", "/user/*"},
 		{"2001%3Adb8%3A%3A7", ""},
 		{"https://example.com/reset?a=1&token=x", "https://example.com/reset"},
+		{"https://example.com/reset?E-Mail=x", "https://example.com/reset"},
+		{"https://example.com/#/reset?token=x", "https://example.com/#/reset"},
+		{"https://example.com/?tokens=1#top", "https://example.com/?tokens=1#top"},
 		{"127.0.0.1 is ours", "127.0.0.1 is ours"},
 	} {
 		if got := Redact(tt.in, "*", "127.0.0.1"); got != tt.want {
