@@ -1,7 +1,9 @@
 package collector
 
 import (
+	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,20 +45,65 @@ type Forward struct {
 	Link
 }
 
-// AppendBinary appends the spool encoding, JSON.
-func (f Forward) AppendBinary(dst []byte) ([]byte, error) {
-	b, err := json.Marshal(f)
-	if err != nil {
-		return nil, fmt.Errorf("encode forward of %s: %w", f.EventID, err)
+// forwardVersion opens the spool encoding; fixedForward is the length of the
+// part before the strings.
+const (
+	forwardVersion = 1
+	fixedForward   = 1 + 8 + 16 + 4 + 8 + 16 + 8
+)
+
+// strings lists an outcome's strings in the order of the encoding. New ones go
+// to the end, with a new forwardVersion.
+func (f *Forward) strings() [11]*string {
+	return [...]*string{
+		&f.Site, &f.EventID, &f.Destination, (*string)(&f.State), &f.Reason, &f.PayloadHash, &f.Sent, &f.PrevHash, &f.Salt, &f.Mark, &f.Hash,
 	}
-	return append(dst, b...), nil
 }
 
-// DecodeForward reads what AppendBinary wrote.
+// AppendBinary appends the spool encoding: version u8, event seq u64, receipt
+// [16], attempts u32, time i64 (Unix ns), chain id [16], number in it u64, and
+// the strings, each with a uvarint length. Big endian. The error is always nil.
+func (f Forward) AppendBinary(dst []byte) ([]byte, error) {
+	be := binary.BigEndian
+	dst = be.AppendUint64(append(dst, forwardVersion), f.EventSeq)
+	dst = append(dst, f.ReceiptID[:]...)
+	dst = be.AppendUint32(dst, uint32(f.Attempts))
+	dst = be.AppendUint64(dst, uint64(f.Time.UnixNano()))
+	dst = append(dst, f.ChainID[:]...)
+	dst = be.AppendUint64(dst, f.N)
+	for _, s := range f.strings() {
+		dst = appendString(dst, *s)
+	}
+	return dst, nil
+}
+
+// errForwardEncoding is a spool record that is not an outcome of a version
+// known here.
+var errForwardEncoding = errors.New("decode forward: not an outcome of version 1")
+
+// DecodeForward reads what AppendBinary wrote, and the JSON that earlier
+// versions wrote. The strings are copies: b may be reused.
 func DecodeForward(b []byte) (Forward, error) {
 	var f Forward
-	if err := json.Unmarshal(b, &f); err != nil {
-		return Forward{}, fmt.Errorf("decode forward: %w", err)
+	if len(b) > 0 && b[0] == '{' {
+		if err := json.Unmarshal(b, &f); err != nil {
+			return Forward{}, fmt.Errorf("decode forward: %w", err)
+		}
+		return f, nil
+	}
+	if len(b) < fixedForward || b[0] != forwardVersion {
+		return Forward{}, errForwardEncoding
+	}
+	be := binary.BigEndian
+	f.EventSeq, f.ReceiptID, f.Attempts = be.Uint64(b[1:]), consent.ID(b[9:25]), int(be.Uint32(b[25:]))
+	f.Time = time.Unix(0, int64(be.Uint64(b[29:]))).UTC()
+	f.ChainID, f.N = consent.ID(b[37:53]), be.Uint64(b[53:])
+	d := decoder{rest: string(b[fixedForward:])} // one copy holds all of them
+	for _, s := range f.strings() {
+		*s = d.text()
+	}
+	if d.failed || d.rest != "" {
+		return Forward{}, errForwardEncoding
 	}
 	return f, nil
 }
