@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"sluice/collector"
 	"sluice/collector/spool"
 )
@@ -117,7 +115,7 @@ func (q *queue) recall(settled func(k key, seq uint64)) error {
 			if err != nil {
 				return fmt.Errorf("record %d of the queue: %w", r.Seq, err)
 			}
-			k := key{ev.ID, ev.Token.Receipt}
+			k := keyOf(ev.ID, ev.Token.Receipt)
 			settled(k, w.seq)
 			if r.Seq >= next {
 				events[k] = ev.Time
@@ -127,7 +125,7 @@ func (q *queue) recall(settled func(k key, seq uint64)) error {
 			if err != nil {
 				return fmt.Errorf("record %d of the queue: %w", r.Seq, err)
 			}
-			k := key{f.EventID, f.ReceiptID}
+			k := keyOf(f.EventID, f.ReceiptID)
 			q.ended[k] = true
 			delete(events, k)
 		}
@@ -203,7 +201,7 @@ func (q *queue) end(ctx context.Context, outcomes []collector.Forward) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, f := range outcomes {
-		q.ended[key{f.EventID, f.ReceiptID}] = true
+		q.ended[keyOf(f.EventID, f.ReceiptID)] = true
 	}
 	q.waiting -= len(outcomes)
 	if q.waiting <= 0 {
@@ -219,19 +217,15 @@ type retries struct{ *Sink }
 // Deliver implements [spool.Sink].
 func (s retries) Deliver(ctx context.Context, b spool.Batch) error {
 	lanes := s.queued(b)
-	work := errgroup.Group{}
-	work.SetLimit(s.o.Parallel)
-	for _, lane := range lanes {
-		work.Go(func() error {
-			for _, t := range lane {
-				if err := t.settle(ctx, 0); err != nil {
-					return err
-				}
+	err := s.sideBySide(lanes, func(lane []*shipment) error {
+		for _, t := range lane {
+			if err := t.settle(ctx, 0); err != nil {
+				return err
 			}
-			return nil
-		})
-	}
-	if err := work.Wait(); err != nil {
+		}
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("retry records %d to %d: %w", b.First, b.Last, err)
 	}
 	s.queue.mu.Lock()

@@ -55,7 +55,7 @@ func (t *shipment) load(ev *collector.Event, w waiting) bool {
 		t.bytes+len(w.event) > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
 		return false
 	}
-	t.events, t.records, t.keys = append(t.events, ev), append(t.records, w.event), append(t.keys, key{ev.ID, ev.Token.Receipt})
+	t.events, t.records, t.keys = append(t.events, ev), append(t.records, w.event), append(t.keys, keyOf(ev.ID, ev.Token.Receipt))
 	t.bytes += len(w.event)
 	t.queued = w.queued
 	return true

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +63,10 @@ type key struct {
 	event   string
 	receipt consent.ID
 }
+
+// keyOf is a key to keep: the ID of an event shares memory with all that the
+// event says.
+func keyOf(event string, receipt consent.ID) key { return key{strings.Clone(event), receipt} }
 
 // Stats counts since the start.
 type Stats struct {
@@ -127,12 +134,18 @@ func (s *Sink) remember(outcomes []collector.Forward, seq uint64) {
 	defer s.mu.Unlock()
 	s.settledUpTo = max(s.settledUpTo, seq)
 	for _, f := range outcomes {
-		s.settled[key{f.EventID, f.ReceiptID}] = true
+		s.settled[keyOf(f.EventID, f.ReceiptID)] = true
 	}
 }
 
-// maxBatch is how many events are in flight towards the cursor's next step.
-const maxBatch = 2000
+const (
+	// maxBatch is how many events are in flight towards the cursor's next step.
+	maxBatch = 20_000
+	// maxPart is how many of them, more or less, are decoded at a time.
+	maxPart = 1000
+	// maxRetried is the same as maxBatch for the queue.
+	maxRetried = 2000
+)
 
 // Run forwards what sp holds and gets, until ctx is done, and sees through the
 // requests under way. It returns an error only where it could not start, as
@@ -141,11 +154,11 @@ func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 	defer s.client.close()
 	fresh := spool.ConsumerOptions{Kinds: []spool.Kind{spool.KindEvent}, Pick: s.pick, MaxRecords: maxBatch}
 	if s.queue == nil {
-		return sp.Consume(ctx, s.Name(), s, fresh)
+		return sp.Consume(ctx, s.Name(), gathering{s}, fresh)
 	}
-	again := spool.ConsumerOptions{Kinds: fresh.Kinds, MaxRecords: maxBatch, MaxWait: time.Millisecond}
+	again := spool.ConsumerOptions{Kinds: fresh.Kinds, MaxRecords: maxRetried, MaxWait: time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return sp.Consume(ctx, s.Name(), s, fresh) })
+	group.Go(func() error { return sp.Consume(ctx, s.Name(), gathering{s}, fresh) })
 	group.Go(func() error { return s.queue.Consume(ctx, consumerName, retries{s}, again) })
 	return group.Wait()
 }
@@ -175,20 +188,53 @@ func (s *Sink) Waiting() (events int, oldest time.Time) {
 // first or the queue cannot be written; a later Deliver of the same batch goes
 // on where this one stopped.
 func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
+	for part := range s.parts(b) {
+		if err := s.deliver(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts splits a batch by persons, so that little of it is decoded at a time.
+func (s *Sink) parts(b spool.Batch) iter.Seq[spool.Batch] {
+	return func(yield func(spool.Batch) bool) {
+		n := uint64(len(b.Records)+maxPart-1) / maxPart
+		if n <= 1 {
+			yield(b)
+			return
+		}
+		seed := maphash.MakeSeed()
+		of := make([]uint16, len(b.Records))
+		for i, r := range b.Records {
+			if ev, err := collector.DecodeEvent(r.Data); err == nil {
+				of[i] = uint16(maphash.String(seed, s.to.Person(&ev)) % n)
+			}
+		}
+		for p := range n {
+			part := b
+			part.Records = make([]spool.Record, 0, 2*maxPart)
+			for i, r := range b.Records {
+				if uint64(of[i]) == p {
+					part.Records = append(part.Records, r)
+				}
+			}
+			if !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+func (s *Sink) deliver(ctx context.Context, b spool.Batch) error {
 	lanes := s.lanes(b)
 	if err := s.triage(ctx, lanes, b.Last); err != nil {
 		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
 	}
-	busy := s.queue != nil && s.queue.busy()
-	work := errgroup.Group{}
-	work.SetLimit(s.o.Parallel)
-	for _, lane := range lanes {
-		if busy {
-			break
-		}
-		work.Go(func() error { return s.work(ctx, lane, b.Last) })
+	var err error
+	if s.queue == nil || !s.queue.busy() {
+		err = s.sideBySide(lanes, func(lane []*shipment) error { return s.work(ctx, lane, b.Last) })
 	}
-	err := work.Wait()
 	if s.queue != nil { // also what is left of a lane that was stopped
 		err = errors.Join(err, s.deferred(ctx, lanes, b.Last))
 	}
@@ -196,6 +242,24 @@ func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
 		return fmt.Errorf("forward records %d to %d: %w", b.First, b.Last, err)
 	}
 	return nil
+}
+
+// sideBySide calls do for each lane, as many at once as the recipient gets
+// requests at once. After an error no more begin where it occurred.
+func (s *Sink) sideBySide(lanes [][]*shipment, do func(lane []*shipment) error) error {
+	work := errgroup.Group{}
+	next := atomic.Int64{}
+	for range min(s.o.Parallel, len(lanes)) { // and not one for each lane: every new one would have its stack grown
+		work.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(lanes)); i = next.Add(1) - 1 {
+				if err := do(lanes[i]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
 }
 
 // work sends the shipments of a lane, one after the other. Without a queue each

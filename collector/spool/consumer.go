@@ -20,6 +20,7 @@ type Batch struct {
 	// Recovered: the batch was in flight when the process ended, so the sink may
 	// have it already, whole or in part. It stays set on the batch's retries.
 	Recovered bool
+	More      bool     // the batch ended at a limit: others wait behind it already
 	Records   []Record // in order of seq, never empty; may be kept
 }
 

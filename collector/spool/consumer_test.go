@@ -105,7 +105,7 @@ func TestPick(t *testing.T) {
 		Pick: func(r Record) ([]byte, bool) { return r.Data[:1], r.Data[0] == 'a' },
 	})
 	want := []Batch{
-		{Spool: s.ID(), First: 1, Last: 8, Attempt: 1, Records: []Record{{1, KindEvent, []byte("a")}, {5, KindEvent, []byte("a")}}},
+		{Spool: s.ID(), First: 1, Last: 8, Attempt: 1, More: true, Records: []Record{{1, KindEvent, []byte("a")}, {5, KindEvent, []byte("a")}}},
 		{Spool: s.ID(), First: 9, Last: 12, Attempt: 1, Records: []Record{{9, KindEvent, []byte("a")}}},
 	}
 	if diff := cmp.Diff(want, g.batches); diff != "" {

@@ -38,6 +38,7 @@ func (d *delivery) run(ctx context.Context) {
 		last := min(until, d.r.from+maxLooked-1)
 		b, ok := d.collect(ctx, last, d.o.MaxRecords, d.o.MaxBytes)
 		d.full = d.full || last < until
+		b.More = d.full
 		if !ok || !d.deliver(ctx, b, 1) {
 			return
 		}

@@ -2,7 +2,7 @@
 --
 --   wrk -t2 -c64 -d10s --latency -s load.lua URL -- TOKEN EVENTS RUN [OTHER EVERY]
 --
--- One request in EVERY is that of a visitor with the token OTHER.
+-- One visitor in EVERY has the token OTHER.
 -- 50,000 visitors, of six browsers, each thread with addresses of its own; of
 -- 1,000 pages the first are the most frequent. RUN is part of every event's id,
 -- so that none is sent twice. The last line of the output is what came of it.
@@ -39,7 +39,7 @@ function request()
     all[i] = string.format(event, run, number, sent, i, math.floor(math.random() ^ 3 * 1000), referrers[math.random(1, 6)],
       now * 1000, visitor, now - 60, visitor)
   end
-  local body = '{"site":"example.com","token":"' .. (sent % every == 0 and other or token) .. '","sent":' .. now .. '000,"events":[' .. table.concat(all, ",") .. "]}"
+  local body = '{"site":"example.com","token":"' .. (visitor % every == 0 and other or token) .. '","sent":' .. now .. '000,"events":[' .. table.concat(all, ",") .. "]}"
   return wrk.format("POST", nil, {
     ["Host"] = "example.com",
     ["Origin"] = "https://example.com",
