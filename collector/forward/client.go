@@ -2,6 +2,7 @@ package forward
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,12 +10,16 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/idna"
 
 	"sluice/collector"
 )
@@ -33,13 +38,20 @@ const (
 	maxAnswer   = 64 << 10
 )
 
-// client posts parcels to one endpoint.
+// client posts parcels to one endpoint, in HTTP/1.1: one request at a time on a
+// connection, which is the request's own until its answer has been read. So its
+// first write is known, and nothing is repeated behind the gate's back.
 type client struct {
-	url       *url.URL // with the secret: never printed
-	transport *http.Transport
-	tls       *tls.Config
+	url     *url.URL // with the secret: never printed
+	address string   // host and port
+	tls     *tls.Config
+	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 	// connections is how many are kept open between requests.
 	connections int
+
+	mu    sync.Mutex
+	idle  []*conn     // the one that was used last at the end
+	sweep *time.Timer // closes what nobody uses
 }
 
 // newClient prepares a client for an endpoint, with up to so many connections
@@ -57,29 +69,88 @@ func newClient(endpoint collector.Secret, parallel int) (*client, error) {
 	case named && u.Scheme != "https":
 		return nil, fmt.Errorf("endpoint on host %q must be https: what is sent is for the recipient alone", u.Hostname())
 	}
-	u.Fragment = ""
-	c := &client{url: u, connections: parallel, tls: &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
-	c.dial(guarded(literal.Unmap().WithZone("")).DialContext)
+	host := u.Hostname()
+	if strings.ContainsFunc(host, func(c rune) bool { return c >= utf8.RuneSelf }) {
+		if host, err = idna.Lookup.ToASCII(host); err != nil {
+			return nil, fmt.Errorf("endpoint on host %q: not a host name", u.Hostname())
+		}
+	}
+	c := &client{
+		url: u, address: net.JoinHostPort(host, cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])), connections: parallel,
+		dial: guarded(literal.Unmap().WithZone("")).DialContext,
+	}
+	if u.Fragment = ""; u.Scheme == "https" {
+		c.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, ServerName: host}
+	}
+	c.sweep = time.AfterFunc(idleTimeout, func() { c.drop(idleTimeout) })
 	return c, nil
 }
 
-// dial sets how connections are opened. HTTP/1.1 alone: one request at a time
-// on a connection is what makes its first write tell.
-func (c *client) dial(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
-	d := dialer{dial: dial, tls: c.tls}
-	c.transport = &http.Transport{
-		Proxy:                  nil, // not even from the environment: it would be told everything
-		DialContext:            d.plain,
-		DialTLSContext:         d.secure,
-		MaxIdleConnsPerHost:    c.connections,
-		IdleConnTimeout:        idleTimeout,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxAnswer,
-	}
+// close lets go of idle connections.
+func (c *client) close() {
+	c.sweep.Stop()
+	c.drop(0)
 }
 
-// close lets go of idle connections.
-func (c *client) close() { c.transport.CloseIdleConnections() }
+// drop closes the connections that have not been used for so long.
+func (c *client) drop(unused time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = slices.DeleteFunc(c.idle, func(k *conn) bool {
+		old := time.Since(k.used) >= unused
+		if old {
+			_ = k.Close()
+		}
+		return old
+	})
+}
+
+// reuse returns an idle connection that the other end has not closed; nil:
+// there is none.
+func (c *client) reuse() *conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := len(c.idle) - 1; n >= 0; n-- {
+		k := c.idle[n]
+		c.idle = c.idle[:n]
+		if k.quiet() {
+			return k
+		}
+		_ = k.Close()
+	}
+	return nil
+}
+
+// keep keeps a connection for the next request.
+func (c *client) keep(k *conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.idle) >= c.connections || k.SetDeadline(time.Time{}) != nil {
+		_ = k.Close()
+		return
+	}
+	k.used = time.Now()
+	c.idle = append(c.idle, k)
+	c.sweep.Reset(idleTimeout)
+}
+
+// open opens a connection. The handshake of TLS is done below the gate: what the
+// gate sees first is the request.
+func (c *client) open(ctx context.Context) (*conn, error) {
+	raw, err := c.dial(ctx, "tcp", c.address)
+	if err != nil {
+		return nil, err
+	}
+	if c.tls == nil {
+		return newConn(raw, raw), nil
+	}
+	secured := tls.Client(raw, c.tls)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = raw.Close()
+		return nil, fmt.Errorf("handshake with %s: %w", c.tls.ServerName, err)
+	}
+	return newConn(secured, raw), nil
+}
 
 // answer is what came of one request.
 type answer struct {
@@ -106,47 +177,25 @@ func (c *client) post(stop context.Context, parcel collector.Parcel, p pass) ans
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), sendTimeout)
 	defer cancel()
 	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
-	var begun atomic.Bool
-	var stopped atomic.Pointer[error]
-	var got []*gatedConn // one, unless the transport tries again by itself
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
-		conn, ok := i.Conn.(*gatedConn)
-		if !ok {
-			cancel() // cannot be: every connection comes from our dialer
-			return
+	k := c.reuse()
+	if k == nil {
+		var err error
+		if k, err = c.open(ctx); err != nil {
+			return answer{err: err}
 		}
-		got = append(got, conn)
-		conn.arm(func(write func() (int, error)) (int, error) {
-			n, err := p(func() (int, error) {
-				n, err := write()
-				begun.Store(n > 0 || err == nil)
-				return n, err
-			})
-			if err != nil {
-				stopped.Store(&err)
-			}
-			return n, err
-		})
-	}})
-	resp, err := c.transport.RoundTrip(c.request(ctx, parcel))
-	for _, conn := range got {
-		conn.done()
 	}
-	if cause := stopped.Load(); err != nil && cause != nil {
-		err = *cause // the transport has its own words for it
+	unhand := context.AfterFunc(ctx, func() { _ = k.SetDeadline(time.Unix(1, 0)) })
+	a, again := k.exchange(c.request(parcel), p)
+	if unhand() && again {
+		c.keep(k)
+	} else {
+		_ = k.Close()
 	}
-	if err != nil {
-		return answer{begun: begun.Load(), err: err}
-	}
-	defer resp.Body.Close()
-	// The body says nothing; it is read so that the connection can be kept.
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
-	return answer{status: resp.StatusCode, begun: true, retryAfter: retryAfter(resp.Header, time.Now())}
+	return a
 }
 
-// request has the headers that must be there and no other. Without GetBody
-// the transport does not repeat it by itself, past the gate.
-func (c *client) request(ctx context.Context, parcel collector.Parcel) *http.Request {
+// request has the headers that must be there and no other.
+func (c *client) request(parcel collector.Parcel) *http.Request {
 	header := parcel.Header.Clone()
 	header.Set("User-Agent", "Sluice")
 	r := &http.Request{
@@ -154,14 +203,14 @@ func (c *client) request(ctx context.Context, parcel collector.Parcel) *http.Req
 		Body: io.NopCloser(bytes.NewReader(parcel.Body)), ContentLength: int64(len(parcel.Body)),
 	}
 	if len(parcel.Body) == 0 {
-		r.Body = http.NoBody // else the transport takes it for one of unknown length
+		r.Body = http.NoBody // else it would be one of unknown length
 	}
 	if parcel.Path != "" {
 		elsewhere := *c.url
 		elsewhere.Path, elsewhere.RawPath, elsewhere.RawQuery = parcel.Path, "", parcel.Query
 		r.URL = &elsewhere
 	}
-	return r.WithContext(ctx)
+	return r
 }
 
 // retryAfter reads RFC 9110 section 10.2.3: seconds or a date.

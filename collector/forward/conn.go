@@ -1,15 +1,19 @@
 package forward
 
 import (
-	"context"
-	"crypto/tls"
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/netip"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // firstWriteTimeout bounds a request's first write, for it is done under the
@@ -21,79 +25,96 @@ const firstWriteTimeout = time.Second
 // most once and returns what it returned, or the reason why it did not run it.
 type pass func(write func() (int, error)) (int, error)
 
-// gatedConn is a connection whose next write, once armed, needs a pass. The
-// transport writes a request only after it told the trace of the connection
-// that it got (httptrace.ClientTrace.GotConn), which is where it is armed.
-type gatedConn struct {
-	net.Conn
-	armed atomic.Pointer[pass]
-	// taken is held from arm until the transport has handed over the answer.
-	// It gives a connection to the next request a moment sooner, and a pass that
-	// is refused breaks the connection, with the answer that is still in it.
-	taken sync.Mutex
+// firstWrite is how much of a request its first write has at most: what a
+// socket's buffer takes at once.
+const firstWrite = 4 << 10
+
+// conn is a connection to an endpoint.
+type conn struct {
+	net.Conn          // what is said on it
+	raw      net.Conn // what carries that: itself, or what is below TLS
+	limit    io.LimitedReader
+	in       *bufio.Reader // reads from limit
+	used     time.Time     // when it last was
 }
 
-// arm waits until the request before has its answer.
-func (c *gatedConn) arm(p pass) {
-	c.taken.Lock()
-	c.armed.Store(&p)
+func newConn(c, raw net.Conn) *conn {
+	k := &conn{Conn: c, raw: raw, limit: io.LimitedReader{R: c}}
+	k.in = bufio.NewReader(&k.limit)
+	return k
 }
 
-// done says that the request which armed c has its answer, or an error.
-func (c *gatedConn) done() { c.taken.Unlock() }
-
-// Write writes b; the first bytes of a request only if the pass agrees, else
-// not one of them.
-func (c *gatedConn) Write(b []byte) (int, error) {
-	p := c.armed.Swap(nil)
-	if p == nil {
-		return c.Conn.Write(b)
+// quiet reports whether the other end has said nothing since the last answer,
+// nor closed the connection: a request written into such a one would be lost
+// without an answer, and might have arrived.
+func (k *conn) quiet() bool {
+	of, ok := k.raw.(syscall.Conn)
+	if !ok {
+		return true
 	}
-	return (*p)(func() (int, error) {
-		if err := c.SetWriteDeadline(time.Now().Add(firstWriteTimeout)); err != nil {
+	raw, err := of.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Read(func(fd uintptr) (done bool) {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		quiet = errors.Is(err, unix.EAGAIN)
+		return true
+	})
+	return err == nil && quiet
+}
+
+// exchange sends a request once p lets its first bytes through, and reads the
+// answer. again: the connection can carry another one.
+func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
+	var out bytes.Buffer
+	if err := r.Write(&out); err != nil {
+		return answer{err: fmt.Errorf("write request: %w", err)}, true
+	}
+	tried := false
+	_, err := p(func() (int, error) {
+		tried = true
+		if err := k.SetWriteDeadline(time.Now().Add(firstWriteTimeout)); err != nil {
 			return 0, err
 		}
-		n, err := c.Conn.Write(b)
+		n, err := k.Write(out.Next(firstWrite))
+		a.begun = n > 0 || err == nil
 		if err != nil {
 			return n, err
 		}
-		return n, c.SetWriteDeadline(time.Time{})
+		return n, k.SetWriteDeadline(time.Time{})
 	})
+	if err != nil {
+		a.err = err
+		return a, !tried
+	}
+	// An endpoint that refuses a long request may answer before it has read it.
+	_, unwritten := out.WriteTo(k)
+	k.limit.N = maxAnswer
+	resp, err := k.answer(r)
+	if err != nil {
+		a.err = cmp.Or(unwritten, err)
+		return a, false
+	}
+	a.status, a.retryAfter = resp.StatusCode, retryAfter(resp.Header, time.Now())
+	// The body says nothing; it is read so that the connection can be kept.
+	_, err = io.Copy(io.Discard, resp.Body)
+	closed := resp.Body.Close()
+	return a, unwritten == nil && err == nil && closed == nil && !resp.Close && k.in.Buffered() == 0
 }
 
-// dialer opens connections to one endpoint.
-type dialer struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	tls  *tls.Config
-}
+// maxInterim is how many answers may come before the answer (RFC 9110, 15.2).
+const maxInterim = 5
 
-func (d dialer) plain(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := d.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
+func (k *conn) answer(r *http.Request) (*http.Response, error) {
+	for range maxInterim {
+		resp, err := http.ReadResponse(k.in, r)
+		if err != nil || resp.StatusCode >= 200 {
+			return resp, err
+		}
 	}
-	return &gatedConn{Conn: conn}, nil
-}
-
-// secure does the handshake below the gate: what the gate sees first is the
-// request.
-func (d dialer) secure(ctx context.Context, network, address string) (net.Conn, error) {
-	raw, err := d.dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	config := d.tls.Clone()
-	config.ServerName, _, err = net.SplitHostPort(address)
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("endpoint address: %w", err)
-	}
-	conn := tls.Client(raw, config)
-	if err := conn.HandshakeContext(ctx); err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("handshake with %s: %w", config.ServerName, err)
-	}
-	return &gatedConn{Conn: conn}, nil
+	return nil, errors.New("nothing but interim answers")
 }
 
 // AddressError is an endpoint whose name leads into the machine or its

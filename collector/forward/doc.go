@@ -50,7 +50,8 @@
 // up its own events and nobody else's. Reading the spool once more per sink
 // costs little; a shared cursor would make every site wait for the slowest.
 //
-// The requests go through an http.Transport without a client on top: so there
-// is no redirect to follow, no cookie jar, and no error text with the URL,
-// which holds a secret.
+// The sink has connections of its own, on which net/http writes requests and
+// reads answers: so a request's first write is known, none is repeated by itself,
+// there is no redirect to follow, no cookie jar, no proxy, and no error text with
+// the URL, which holds a secret.
 package forward

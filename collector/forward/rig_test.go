@@ -124,7 +124,7 @@ func (r *rig) open() *Sink {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	s.client.dial(func(context.Context, string, string) (net.Conn, error) {
+	s.client.dial = func(context.Context, string, string) (net.Conn, error) {
 		r.mu.Lock()
 		hook := r.onDial
 		r.mu.Unlock()
@@ -134,7 +134,7 @@ func (r *rig) open() *Sink {
 		near, far := net.Pipe()
 		r.conns <- far
 		return counted{near, r}, nil
-	})
+	}
 	return s
 }
 
