@@ -174,17 +174,16 @@ func (a answer) again() bool {
 // answer is still waited for, a little: without it the request would have to be
 // repeated.
 func (c *client) post(stop context.Context, parcel collector.Parcel, p pass) answer {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), sendTimeout)
-	defer cancel()
-	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
-	k := c.reuse()
-	if k == nil {
-		var err error
-		if k, err = c.open(ctx); err != nil {
-			return answer{err: err}
-		}
+	deadline := time.Now().Add(sendTimeout)
+	k, err := c.connect(stop, deadline)
+	if err != nil {
+		return answer{err: err}
 	}
-	unhand := context.AfterFunc(ctx, func() { _ = k.SetDeadline(time.Unix(1, 0)) })
+	if err := k.SetReadDeadline(deadline); err != nil {
+		_ = k.Close()
+		return answer{err: err}
+	}
+	unhand := context.AfterFunc(stop, func() { _ = k.SetDeadline(time.Now().Add(stopTimeout)) })
 	a, again := k.exchange(c.request(parcel), p)
 	if unhand() && again {
 		c.keep(k)
@@ -192,6 +191,17 @@ func (c *client) post(stop context.Context, parcel collector.Parcel, p pass) ans
 		_ = k.Close()
 	}
 	return a
+}
+
+// connect returns a connection that is idle, or a new one.
+func (c *client) connect(stop context.Context, deadline time.Time) (*conn, error) {
+	if k := c.reuse(); k != nil {
+		return k, nil
+	}
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(stop), deadline)
+	defer cancel()
+	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
+	return c.open(ctx)
 }
 
 // request has the headers that must be there and no other.

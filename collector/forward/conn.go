@@ -80,17 +80,19 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 		}
 		n, err := k.Write(out.Next(firstWrite))
 		a.begun = n > 0 || err == nil
-		if err != nil {
-			return n, err
-		}
-		return n, k.SetWriteDeadline(time.Time{})
+		return n, err
 	})
 	if err != nil {
 		a.err = err
 		return a, !tried
 	}
 	// An endpoint that refuses a long request may answer before it has read it.
-	_, unwritten := out.WriteTo(k)
+	var unwritten error
+	if out.Len() > 0 {
+		if unwritten = k.SetWriteDeadline(time.Now().Add(sendTimeout)); unwritten == nil {
+			_, unwritten = out.WriteTo(k)
+		}
+	}
 	k.limit.N = maxAnswer
 	resp, err := k.answer(r)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -95,12 +96,28 @@ type parsed struct {
 	err   error    // why the body is none
 }
 
-// parse reads one JSON value.
-func parse(body []byte) parsed {
+// memory is where the parts of a body are while it is judged. A verdict has
+// nothing of it, so it serves one body after another.
+type memory struct {
+	open []field // of the objects and lists that are still being read
+	done []field // of those that have been
+}
+
+var memories = sync.Pool{New: func() any { return new(memory) }}
+
+// free gives the memory to the next body.
+func (m *memory) free() {
+	clear(m.done)
+	m.done = m.done[:0]
+	memories.Put(m)
+}
+
+// parse reads one JSON value into m.
+func parse(body []byte, m *memory) parsed {
 	if !utf8.Valid(body) {
 		return parsed{err: errors.New("body is not valid UTF-8")}
 	}
-	p := parser{Reader: jsonreader.New(string(body)), parts: make([]field, 0, 24)}
+	p := parser{Reader: jsonreader.New(string(body)), memory: m}
 	v := p.value(newPath(), 0)
 	p.End()
 	switch {
@@ -125,7 +142,7 @@ func syntaxError(body []byte) error {
 
 type parser struct {
 	jsonreader.Reader
-	parts []field // of the objects and lists that are still open
+	*memory
 	twice []string
 	deep  bool // more levels than are read
 }
@@ -139,10 +156,10 @@ func (p *parser) value(at path, depth int) (v value) {
 	case '{':
 		return p.object(at, depth)
 	case '[':
-		first := len(p.parts)
+		first := len(p.open)
 		p.Array(func() {
-			item := p.value(at.at(len(p.parts)-first), depth+1)
-			p.parts = append(p.parts, field{value: item})
+			item := p.value(at.at(len(p.open)-first), depth+1)
+			p.open = append(p.open, field{value: item})
 		})
 		return p.whole(list, first)
 	case '"':
@@ -157,21 +174,22 @@ func (p *parser) value(at path, depth int) (v value) {
 }
 
 func (p *parser) object(at path, depth int) value {
-	first := len(p.parts)
+	first := len(p.open)
 	p.Object(func(name string) {
 		here := at.field(name)
-		if slices.ContainsFunc(p.parts[first:], func(f field) bool { return f.name == name }) {
+		if slices.ContainsFunc(p.open[first:], func(f field) bool { return f.name == name }) {
 			p.twice = append(p.twice, here.String())
 		}
 		member := p.value(here, depth+1)
-		p.parts = append(p.parts, field{name: name, spelt: name, value: member})
+		p.open = append(p.open, field{name: name, spelt: name, value: member})
 	})
 	return p.whole(object, first)
 }
 
 // whole is the value of which the last part has been read.
 func (p *parser) whole(k kind, first int) value {
-	v := value{kind: k, parts: slices.Clone(p.parts[first:])}
-	p.parts = p.parts[:first]
-	return v
+	start := len(p.done)
+	p.done = append(p.done, p.open[first:]...)
+	p.open = p.open[:first]
+	return value{kind: k, parts: p.done[start:len(p.done):len(p.done)]}
 }

@@ -116,7 +116,9 @@ var (
 
 // Judge says what would become of req.
 func Judge(req Request, mode Mode) Verdict {
-	body := parse(req.Body)
+	m := memories.Get().(*memory)
+	defer m.free()
+	body := parse(req.Body, m)
 	j := &judging{req: req, body: body, v: &Verdict{Mode: mode, Violations: violations(req, body)}}
 	j.request()
 	return *j.v
