@@ -50,7 +50,7 @@ type client struct {
 	connections int
 
 	mu    sync.Mutex
-	idle  []*conn     // the one that was used last at the end
+	idle  []*conn     // in the order of their last use
 	sweep *time.Timer // closes what nobody uses
 }
 
@@ -99,10 +99,13 @@ func (c *client) drop(unused time.Duration) {
 	c.idle = slices.DeleteFunc(c.idle, func(k *conn) bool {
 		old := time.Since(k.used) >= unused
 		if old {
-			_ = k.Close()
+			k.end()
 		}
 		return old
 	})
+	if len(c.idle) > 0 {
+		c.sweep.Reset(idleTimeout - time.Since(c.idle[0].used))
+	}
 }
 
 // reuse returns an idle connection that the other end has not closed; nil:
@@ -112,11 +115,12 @@ func (c *client) reuse() *conn {
 	defer c.mu.Unlock()
 	for n := len(c.idle) - 1; n >= 0; n-- {
 		k := c.idle[n]
+		c.idle[n] = nil
 		c.idle = c.idle[:n]
-		if k.quiet() {
+		if time.Since(k.used) < idleTimeout && k.quiet() {
 			return k
 		}
-		_ = k.Close()
+		k.end()
 	}
 	return nil
 }
@@ -126,12 +130,14 @@ func (c *client) keep(k *conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.idle) >= c.connections || k.SetDeadline(time.Time{}) != nil {
-		_ = k.Close()
+		k.end()
 		return
 	}
 	k.used = time.Now()
 	c.idle = append(c.idle, k)
-	c.sweep.Reset(idleTimeout)
+	if len(c.idle) == 1 {
+		c.sweep.Reset(idleTimeout)
+	}
 }
 
 // open opens a connection. The handshake of TLS is done below the gate: what the
@@ -174,34 +180,24 @@ func (a answer) again() bool {
 // answer is still waited for, a little: without it the request would have to be
 // repeated.
 func (c *client) post(stop context.Context, parcel collector.Parcel, p pass) answer {
-	deadline := time.Now().Add(sendTimeout)
-	k, err := c.connect(stop, deadline)
-	if err != nil {
-		return answer{err: err}
-	}
-	if err := k.SetReadDeadline(deadline); err != nil {
-		_ = k.Close()
-		return answer{err: err}
-	}
-	unhand := context.AfterFunc(stop, func() { _ = k.SetDeadline(time.Now().Add(stopTimeout)) })
-	a, again := k.exchange(c.request(parcel), p)
-	if unhand() && again {
-		c.keep(k)
-	} else {
-		_ = k.Close()
-	}
-	return a
-}
-
-// connect returns a connection that is idle, or a new one.
-func (c *client) connect(stop context.Context, deadline time.Time) (*conn, error) {
-	if k := c.reuse(); k != nil {
-		return k, nil
-	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(stop), deadline)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(stop), sendTimeout)
 	defer cancel()
 	defer context.AfterFunc(stop, func() { time.AfterFunc(stopTimeout, cancel) })()
-	return c.open(ctx)
+	k := c.reuse()
+	if k == nil {
+		var err error
+		if k, err = c.open(ctx); err != nil {
+			return answer{err: err}
+		}
+	}
+	unhand := context.AfterFunc(ctx, k.end)
+	a, again := k.exchange(c.request(parcel), p)
+	if unhand() && again && k.drained() {
+		c.keep(k)
+	} else {
+		k.end()
+	}
+	return a
 }
 
 // request has the headers that must be there and no other.

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -65,6 +66,22 @@ func (k *conn) quiet() bool {
 	return err == nil && quiet
 }
 
+// drained reports whether nothing has been read beyond the last answer: not by
+// us, nor by TLS below us. What was would pass for the next answer, and an end
+// for one that is missing.
+func (k *conn) drained() bool {
+	k.limit.N = 1
+	if k.SetReadDeadline(time.Unix(1, 0)) != nil { // gives what is here already, and waits for nothing
+		return false
+	}
+	_, err := k.in.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// end closes the connection at once, and whoever waits on it finds that out:
+// TLS would say good-bye first, and wait for room to say it.
+func (k *conn) end() { _ = k.raw.Close() }
+
 // exchange sends a request once p lets its first bytes through, and reads the
 // answer. again: the connection can carry another one.
 func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
@@ -89,7 +106,7 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 	// An endpoint that refuses a long request may answer before it has read it.
 	var unwritten error
 	if out.Len() > 0 {
-		if unwritten = k.SetWriteDeadline(time.Now().Add(sendTimeout)); unwritten == nil {
+		if unwritten = k.SetWriteDeadline(time.Time{}); unwritten == nil {
 			_, unwritten = out.WriteTo(k)
 		}
 	}
@@ -103,7 +120,7 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 	// The body says nothing; it is read so that the connection can be kept.
 	_, err = io.Copy(io.Discard, resp.Body)
 	closed := resp.Body.Close()
-	return a, unwritten == nil && err == nil && closed == nil && !resp.Close && k.in.Buffered() == 0
+	return a, unwritten == nil && err == nil && closed == nil && !resp.Close
 }
 
 // maxInterim is how many answers may come before the answer (RFC 9110, 15.2).
@@ -112,12 +129,20 @@ const maxInterim = 5
 func (k *conn) answer(r *http.Request) (*http.Response, error) {
 	for range maxInterim {
 		resp, err := http.ReadResponse(k.in, r)
-		if err != nil || resp.StatusCode >= 200 {
-			return resp, err
+		var broken net.Error
+		switch {
+		case err == nil && resp.StatusCode >= 200:
+			return resp, nil
+		case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &broken):
+			return nil, err
+		case err != nil:
+			return nil, errNotHTTP // its text would repeat what came, and that may be the request
 		}
 	}
-	return nil, errors.New("nothing but interim answers")
+	return nil, errNotHTTP
 }
+
+var errNotHTTP = errors.New("what the endpoint answers is not an HTTP answer")
 
 // AddressError is an endpoint whose name leads into the machine or its
 // network.

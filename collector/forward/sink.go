@@ -199,8 +199,8 @@ func (s *Sink) Deliver(ctx context.Context, b spool.Batch) error {
 // parts splits a batch by persons, so that little of it is decoded at a time.
 func (s *Sink) parts(b spool.Batch) iter.Seq[spool.Batch] {
 	return func(yield func(spool.Batch) bool) {
-		n := uint64(len(b.Records)+maxPart-1) / maxPart
-		if n <= 1 {
+		n := uint64(len(b.Records)/maxPart + 1)
+		if n == 1 {
 			yield(b)
 			return
 		}
@@ -219,8 +219,12 @@ func (s *Sink) parts(b spool.Batch) iter.Seq[spool.Batch] {
 					part.Records = append(part.Records, r)
 				}
 			}
-			if !yield(part) {
-				return
+			// What one person did may be more than a part; cut, it stays in order.
+			for some := range slices.Chunk(part.Records, 2*maxPart) {
+				part.Records = some
+				if !yield(part) {
+					return
+				}
 			}
 		}
 	}
@@ -305,7 +309,7 @@ func (s *Sink) deferred(ctx context.Context, lanes [][]*shipment, last uint64) e
 			t.end(t.events, collector.Dead, QueueFull)
 			dead, t.done = append(dead, t.done...), nil
 		}
-		return s.record(ctx, dead, last)
+		return s.recordAll(ctx, dead, last)
 	case err != nil:
 		return fmt.Errorf("queue %d requests: %w", len(left), err)
 	}
@@ -331,7 +335,11 @@ func (s *Sink) triage(ctx context.Context, lanes [][]*shipment, last uint64) err
 			t.done = nil
 		}
 	}
-	for some := range slices.Chunk(done, maxRecorded) {
+	return s.recordAll(ctx, done, last)
+}
+
+func (s *Sink) recordAll(ctx context.Context, outcomes []collector.Forward, last uint64) error {
+	for some := range slices.Chunk(outcomes, maxRecorded) {
 		if err := s.record(ctx, some, last); err != nil {
 			return err
 		}

@@ -18,6 +18,13 @@ var _ spool.Yielder = (*Sink)(nil)
 // be recorded the log and Stats have the number, for waiting would keep the
 // spool full.
 func (s *Sink) Yield(ctx context.Context, b spool.Batch) error {
+	for part := range s.parts(b) {
+		s.giveUp(ctx, part)
+	}
+	return nil
+}
+
+func (s *Sink) giveUp(ctx context.Context, b spool.Batch) {
 	var done []collector.Forward
 	for _, lane := range s.lanes(b) {
 		for _, t := range lane {
@@ -32,5 +39,4 @@ func (s *Sink) Yield(ctx context.Context, b spool.Batch) error {
 		}
 		s.account(some, b.Last)
 	}
-	return nil
 }

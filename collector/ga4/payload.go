@@ -17,10 +17,6 @@ import (
 	"sluice/consent"
 )
 
-// Mapping is the version of the mapping from events to payloads. It changes
-// whenever the same event would give other bytes.
-const Mapping = 2
-
 // Payload is the body of one request: events of one client under one consent,
 // from one country and device. It has no place for an address, for user_data
 // or for a user agent.

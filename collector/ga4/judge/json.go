@@ -190,6 +190,7 @@ func (p *parser) object(at path, depth int) value {
 func (p *parser) whole(k kind, first int) value {
 	start := len(p.done)
 	p.done = append(p.done, p.open[first:]...)
+	clear(p.open[first:])
 	p.open = p.open[:first]
 	return value{kind: k, parts: p.done[start:len(p.done):len(p.done)]}
 }

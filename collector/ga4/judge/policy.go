@@ -106,8 +106,8 @@ func secretQuery(s string) string {
 	if !found {
 		return ""
 	}
-	query, _, _ = strings.Cut(query, "#")
-	for pair := range strings.SplitSeq(query, "&") {
+	// A fragment may have a query of its own.
+	for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == '#' || c == '?' }) {
 		key, _, _ := strings.Cut(pair, "=")
 		if k, err := url.QueryUnescape(key); err == nil && isSecret(k) {
 			return k

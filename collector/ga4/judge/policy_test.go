@@ -74,6 +74,7 @@ func TestRedact(t *testing.T) {
 		{"https://example.com/reset?a=1&token=x", "https://example.com/reset"},
 		{"https://example.com/reset?E-Mail=x", "https://example.com/reset"},
 		{"https://example.com/#/reset?token=x", "https://example.com/#/reset"},
+		{"https://example.com/?a=1#/reset?token=x", "https://example.com/"},
 		{"https://example.com/?tokens=1#top", "https://example.com/?tokens=1#top"},
 		{"127.0.0.1 is ours", "127.0.0.1 is ours"},
 	} {
