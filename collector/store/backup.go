@@ -49,10 +49,62 @@ func shadowDir(dataDir string) string {
 
 // Freeze holds on to the tables' parts. The files must only be read: the
 // tables still use them.
-func (s *Store) Freeze(ctx context.Context) (f *Frozen, err error) {
+//
+// A server that has just been upgraded may be changing its tables. Frozen then,
+// an old definition could lie beside a record that says that it is the new one,
+// which nobody would ever mend: so it begins again until nothing has changed
+// meanwhile.
+func (s *Store) Freeze(ctx context.Context) (*Frozen, error) {
 	if s.o.URL != Embedded {
 		return nil, ErrNotEmbedded
 	}
+	for range maxFreezes {
+		before, err := s.definitions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f, err := s.freeze(ctx, before)
+		if err != nil {
+			return nil, err
+		}
+		after, err := s.definitions(ctx)
+		if err == nil && slices.EqualFunc(before, after, tableDefinition.same) {
+			return f, nil
+		}
+		if err := errors.Join(err, f.Thaw()); err != nil {
+			return nil, err
+		}
+	}
+	return nil, errors.New("the tables are being brought up to date: make the backup once the server is ready")
+}
+
+// maxFreezes is how often tables are frozen that change meanwhile: more often
+// than there are migrations.
+const maxFreezes = 30
+
+// tableDefinition is what is to be known of a table before it is frozen.
+type tableDefinition struct {
+	Name       string    `ch:"name"`
+	ID         uuid.UUID `ch:"uuid"`
+	Definition string    `ch:"create_table_query"`
+	HasParts   bool      `ch:"has_parts"`
+	Parts      uint64    `ch:"parts"`
+}
+
+func (d tableDefinition) same(e tableDefinition) bool {
+	return d.Name == e.Name && d.ID == e.ID && d.Definition == e.Definition
+}
+
+func (s *Store) definitions(ctx context.Context) (out []tableDefinition, err error) {
+	err = s.conn.Select(ctx, &out, `SELECT name, uuid, create_table_query, toBool(endsWith(engine, 'MergeTree')) AS has_parts, ifNull(active_parts, 0) AS parts
+		FROM system.tables WHERE database = currentDatabase() AND NOT is_temporary ORDER BY has_parts DESC, name`)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	return out, nil
+}
+
+func (s *Store) freeze(ctx context.Context, tables []tableDefinition) (f *Frozen, err error) {
 	name := frozenPrefix + strings.ToLower(rand.Text())
 	f = &Frozen{folder: filepath.Join(shadowDir(s.o.DataDir), name)}
 	defer func() {
@@ -60,18 +112,6 @@ func (s *Store) Freeze(ctx context.Context) (f *Frozen, err error) {
 			err = errors.Join(err, f.Thaw())
 		}
 	}()
-	var tables []struct {
-		Name       string    `ch:"name"`
-		ID         uuid.UUID `ch:"uuid"`
-		Definition string    `ch:"create_table_query"`
-		HasParts   bool      `ch:"has_parts"`
-		Parts      uint64    `ch:"parts"`
-	}
-	err = s.conn.Select(ctx, &tables, `SELECT name, uuid, create_table_query, toBool(endsWith(engine, 'MergeTree')) AS has_parts, ifNull(active_parts, 0) AS parts
-		FROM system.tables WHERE database = currentDatabase() AND NOT is_temporary ORDER BY has_parts DESC, name`)
-	if err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
-	}
 	for _, t := range tables {
 		frozen := FrozenTable{Name: t.Name, Definition: t.Definition}
 		if t.HasParts {

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -90,6 +92,69 @@ func TestMigrationsGoForward(t *testing.T) {
 		var e *MigrationError
 		if err := s.apply(ctx, c.known); !errors.As(err, &e) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestFreezeWhileMigrating makes backups of tables while they are changed: what
+// is recorded as applied is in the definitions, or no restore would ever make up
+// for it.
+func TestFreezeWhileMigrating(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	known, err := readMigrations(schema, "schema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := known[:len(known):len(known)]
+	for i := range 12 {
+		next = append(next, migration{
+			number: uint32(len(next) + 1), name: fmt.Sprintf("0099_next_%02d.sql", i), sum: "aa",
+			statement: fmt.Sprintf("ALTER TABLE events ADD COLUMN IF NOT EXISTS next_%02d String", i),
+		})
+	}
+	migrated := make(chan error, 1)
+	go func() { migrated <- s.apply(t.Context(), next) }()
+	for done := false; !done; {
+		select {
+		case err := <-migrated:
+			if done = true; err != nil {
+				t.Fatal(err)
+			}
+		default:
+		}
+		f, err := s.Freeze(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		recorded, defined := -len(known), 0
+		for _, table := range f.Tables {
+			switch table.Name {
+			case "events":
+				defined = strings.Count(table.Definition, "next_")
+			case "migrations":
+				counts, err := filepath.Glob(filepath.Join(table.Parts, "*", "count.txt"))
+				if err != nil || len(counts) == 0 {
+					t.Fatalf("no parts of migrations: %v", err)
+				}
+				for _, name := range counts {
+					text, err := os.ReadFile(name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					n, err := strconv.Atoi(string(text))
+					if err != nil {
+						t.Fatal(err)
+					}
+					recorded += n
+				}
+			}
+		}
+		if recorded > defined {
+			t.Errorf("%d migrations are recorded, and %d are in the definition", recorded, defined)
+		}
+		if err := f.Thaw(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
