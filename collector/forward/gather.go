@@ -13,13 +13,13 @@ const (
 	gatherTime = 5 * time.Second
 	// gatherFrom is how many events a batch has where there are many. Fewer are
 	// sent at once.
-	gatherFrom = 250
+	gatherFrom = 500
 )
 
 // gathering lets at least gatherTime pass from one batch with many events to
 // the next. A visitor's events come close together, the page, then how far it
-// was read and for how long, and those of a batch share a request: a third of
-// the work for both ends, and a withdrawal meanwhile finds them still here.
+// was read and for how long, and those of a batch share a request: less work for
+// both ends, and a withdrawal meanwhile finds them still here.
 type gathering struct{ yieldingSink }
 
 type yieldingSink interface {
