@@ -75,13 +75,14 @@ func newClient(endpoint collector.Secret, parallel int) (*client, error) {
 			return nil, fmt.Errorf("endpoint on host %q: not a host name", u.Hostname())
 		}
 	}
-	c := &client{
-		url: u, address: net.JoinHostPort(host, cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])), connections: parallel,
-		dial: guarded(literal.Unmap().WithZone("")).DialContext,
-	}
-	if u.Fragment = ""; u.Scheme == "https" {
+	u.Fragment = ""
+	c := &client{url: u, connections: parallel, dial: guarded(literal.Unmap().WithZone("")).DialContext}
+	port := "80"
+	if u.Scheme == "https" {
+		port = "443"
 		c.tls = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, ServerName: host}
 	}
+	c.address = net.JoinHostPort(host, cmp.Or(u.Port(), port))
 	c.sweep = time.AfterFunc(idleTimeout, func() { c.drop(idleTimeout) })
 	return c, nil
 }

@@ -123,11 +123,12 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 	return a, unwritten == nil && err == nil && closed == nil && !resp.Close
 }
 
-// maxInterim is how many answers may come before the answer (RFC 9110, 15.2).
-const maxInterim = 5
+// maxAnswers is how many answers to one request are read: those before the last
+// say that it is still to come (RFC 9110, 15.2).
+const maxAnswers = 5
 
 func (k *conn) answer(r *http.Request) (*http.Response, error) {
-	for range maxInterim {
+	for range maxAnswers {
 		resp, err := http.ReadResponse(k.in, r)
 		var broken net.Error
 		switch {

@@ -74,7 +74,7 @@ func TestAnswers(t *testing.T) {
 		{"with a body", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 200, true},
 		{"in chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 200, true},
 		{"behind interim ones", "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + ok, 204, true},
-		{"nothing but interim ones", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", maxInterim), 0, false},
+		{"nothing but interim ones", strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", maxAnswers), 0, false},
 		{"the last one", "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", 204, false},
 		{"of HTTP/1.0", "HTTP/1.0 204 No Content\r\n\r\n", 204, false},
 		{"longer than it says", ok + "more", 204, false},

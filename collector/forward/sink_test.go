@@ -399,3 +399,60 @@ func TestReplayUnreadable(t *testing.T) {
 		}
 	})
 }
+
+// TestParts: parts of a large batch hold every record once, those of a person
+// together and in order, and none is much larger than it should be; where one
+// person has done more than that, it is the order that is kept.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	r := &rig{t: t, policy: policy(t), index: consent.NewIndex()}
+	sink, err := New(Options{
+		Policy: r.policy, Service: "google-analytics", Destination: google(t, "http://127.0.0.1:1/mp/collect"),
+		Gate: r.index, Outcomes: r,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.client.close()
+	token := r.token(analytics)
+	for name, of := range map[string]func(i int) int{
+		"many persons": func(i int) int { return i % 700 },
+		"one of them does most": func(i int) int {
+			if i%5 < 3 {
+				return 0
+			}
+			return i % 700
+		},
+	} {
+		const events = 7000
+		var records []spool.Record
+		persons := map[uint64]int{} // by seq
+		for i := range events {
+			rec := r.record(token, r.event(fmt.Sprint(i), func(ev *collector.Event) { ev.GAClientID = fmt.Sprintf("1.%d", 1+of(i)) }))
+			records, persons[rec.Seq] = append(records, rec), of(i)
+		}
+		whole := batch(records...)
+		last, partOf := map[int]uint64{}, map[int]int{}
+		parts, seen, cut := 0, 0, 0
+		for part := range sink.parts(whole) {
+			parts++
+			seen += len(part.Records)
+			if n := len(part.Records); n > 2*maxPart || part.First != whole.First || part.Last != whole.Last {
+				t.Errorf("%s: a part of %d records, %d to %d; want %d at most, and the batch's bounds", name, n, part.First, part.Last, 2*maxPart)
+			}
+			for _, rec := range part.Records {
+				person := persons[rec.Seq]
+				if rec.Seq <= last[person] {
+					t.Fatalf("%s: record %d comes behind %d of the same person", name, rec.Seq, last[person])
+				}
+				if in, ok := partOf[person]; ok && in != parts {
+					cut++
+				}
+				last[person], partOf[person] = rec.Seq, parts
+			}
+		}
+		if seen != events || parts < events/(2*maxPart) || name == "many persons" && cut > 0 {
+			t.Errorf("%s: %d of %d records in %d parts, and persons cut %d times", name, seen, events, parts, cut)
+		}
+	}
+}
