@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -41,8 +42,13 @@ type AdConsentDenied struct{ UserData, Personalization bool }
 //
 // Source: facts read out of analytics-debugger/ga4mp, d8a-tech/d8a and
 // managed-components/google-analytics-4; see docs/google-analytics.md.
-func readGtag(query url.Values, body string) (events []wireEvent, property string) {
+//
+// Errors: consent.ErrTooLarge.
+func readGtag(query url.Values, body string) (events []wireEvent, property string, err error) {
 	body = strings.Trim(body, "\r\n")
+	if n := strings.Count(body, "\n") + 1; n > maxEvents { // before any is read: each is merged with the query
+		return nil, "", fmt.Errorf("%d hits in one body, at most %d: %w", n, maxEvents, consent.ErrTooLarge)
+	}
 	if body == "" {
 		body = query.Encode()
 		query = nil
@@ -50,7 +56,7 @@ func readGtag(query url.Values, body string) (events []wireEvent, property strin
 	for line := range strings.SplitSeq(body, "\n") {
 		own, err := url.ParseQuery(strings.TrimSuffix(line, "\r"))
 		w := wireEvent{wrong: true}
-		if err == nil {
+		if err == nil && len(query)+len(own) <= maxHitParams {
 			w = gtagEvent(merge(query, own))
 		}
 		if w.google != nil && property == "" {
@@ -58,8 +64,12 @@ func readGtag(query url.Values, body string) (events []wireEvent, property strin
 		}
 		events = append(events, w)
 	}
-	return events, property
+	return events, property, nil
 }
+
+// maxHitParams is twice what gtag can say of an event: 25 parameters, 25
+// properties of the visitor, 200 items.
+const maxHitParams = 500
 
 // merge lays a line's parameters over the shared ones.
 func merge(shared, own url.Values) url.Values {

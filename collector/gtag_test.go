@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -312,6 +313,27 @@ func TestGtagRefusals(t *testing.T) {
 	}
 }
 
+// TestGtagLittleWork: a request has so many bytes, and no more work than they
+// are worth.
+func TestGtagLittleWork(t *testing.T) {
+	t.Parallel()
+	var many []string
+	for i := range 4 * maxHitParams {
+		many = append(many, fmt.Sprintf("ep.p%d=1", i))
+	}
+	query, err := url.ParseQuery(newPage().hit("page_view").Encode() + "&" + strings.Join(many, "&"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, _, err := readGtag(query, strings.Repeat("en=x\n", maxEvents-1)+"en=x")
+	if err != nil || len(events) != maxEvents || slices.ContainsFunc(events, func(w wireEvent) bool { return !w.wrong }) {
+		t.Errorf("%d events (%v), want %d that were not read", len(events), err, maxEvents)
+	}
+	if events, _, err := readGtag(query, "en=x"+strings.Repeat("\n", 60_000)+"en=y"); !errors.Is(err, consent.ErrTooLarge) || len(events) > 0 {
+		t.Errorf("60,000 empty lines: %d events, %v", len(events), err)
+	}
+}
+
 func FuzzReadGtag(f *testing.F) {
 	query, body := batch(newPage().hit("page_view"), newPage().hit("purchase", "pr1", "idA~k0x~v0y", "epn.value", "1", "cu", "EUR"))
 	f.Add(query, body)
@@ -321,7 +343,10 @@ func FuzzReadGtag(f *testing.F) {
 		if err != nil {
 			return
 		}
-		events, _ := readGtag(q, body)
+		events, _, err := readGtag(q, body)
+		if err != nil {
+			return
+		}
 		if len(events) == 0 {
 			t.Error("no event at all, not even an invalid one")
 		}

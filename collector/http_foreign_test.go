@@ -334,6 +334,21 @@ func TestForeignDoorsRefuse(t *testing.T) {
 	}
 }
 
+// TestUmamiDeepData: a level of nested data costs what it is long, not what all
+// levels above it are.
+func TestUmamiDeepData(t *testing.T) {
+	t.Parallel()
+	const levels = 3000
+	deep := strings.Repeat(`{"level":`, levels) + "1" + strings.Repeat("}", levels)
+	u, err := readUmami(`{"payload":{"hostname":"example.com","url":"/","data":{"plan":"pro","a":` + deep + `,"b":{"c":2}}}}`)
+	if err != nil || u.wrong || u.cut != 1 {
+		t.Fatalf("wrong %v, %d left out, %v", u.wrong, u.cut, err)
+	}
+	if want := []Prop{{"plan", "pro"}, {"b.c", 2.0}}; !cmp.Equal(u.props, want) {
+		t.Errorf("properties: %s", cmp.Diff(want, u.props))
+	}
+}
+
 // FuzzForeign looks for a body or query that breaks a reader or gets past the
 // shape that our own events have.
 func FuzzForeign(f *testing.F) {

@@ -24,9 +24,9 @@ func (h *Handler) CollectGtag(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("read hits of gtag: %w", err)
 	}
-	events, property := readGtag(r.URL.Query(), body)
-	if len(events) > maxEvents {
-		return fmt.Errorf("%d hits in one body, at most %d: %w", len(events), maxEvents, consent.ErrTooLarge)
+	events, property, err := readGtag(r.URL.Query(), body)
+	if err != nil {
+		return err
 	}
 	names := []string{consent.HostOf(events[0].url), consent.HostOf(r.Header.Get("Origin")), consent.HostOf(r.Referer())}
 	policy, err := h.siteNamed(names)

@@ -99,6 +99,11 @@ func (u *umamiEvent) readPayload(r *jsonreader.Reader) {
 func (u *umamiEvent) readData(r *jsonreader.Reader, prefix string) {
 	switch c := r.Next(); c {
 	case '{':
+		if len(prefix) > maxPropKey { // no name is longer, and each level would hold its own
+			r.Skip()
+			u.cut++
+			return
+		}
 		r.Object(func(key string) {
 			if prefix != "" {
 				key = prefix + "." + key
