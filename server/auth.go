@@ -23,7 +23,7 @@ type auth struct {
 	passwords *passwords
 	sessions  *sessions
 	accounts  *throttle // guesses at one account
-	prefixes  *throttle // guesses from one network
+	networks  *throttle // guesses from one network
 	secure    bool      // the dashboards are reached over https
 	log       *slog.Logger
 }
@@ -37,7 +37,7 @@ type apiKey struct {
 func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, error) {
 	a := &auth{
 		users: map[string]config.User{}, passwords: newPasswords(), sessions: newSessions(now),
-		accounts: newThrottle(now), prefixes: newThrottle(now),
+		accounts: newThrottle(now), networks: newThrottle(now),
 		secure: strings.HasPrefix(c.Server.PublicURL, "https://"), log: log,
 	}
 	for _, u := range c.Users {
@@ -58,20 +58,26 @@ func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, e
 // Errors: errWrongLogin, consent.ErrTooMany.
 func (a *auth) login(ctx context.Context, email, password string, from netip.Addr) (reference string, err error) {
 	email = strings.ToLower(strings.TrimSpace(email))
-	prefix := prefixOf(from)
-	if wait := max(a.accounts.wait(email), a.prefixes.wait(prefix)); wait > 0 {
+	wait, undoAccount := a.accounts.begin(email)
+	if wait > 0 {
+		return "", &waitError{wait}
+	}
+	wait, undoNetwork := a.networks.begin(networkOf(from))
+	if wait > 0 {
+		undoAccount()
 		return "", &waitError{wait}
 	}
 	ok, err := a.passwords.verify(ctx, a.users[email].PasswordHash.Reveal(), password)
 	if err != nil {
+		undoAccount()
+		undoNetwork()
 		return "", err
 	}
 	if !ok {
-		a.accounts.failed(email)
-		a.prefixes.failed(prefix)
 		a.log.InfoContext(ctx, "login refused")
 		return "", errWrongLogin
 	}
+	undoNetwork()
 	a.accounts.succeeded(email)
 	a.log.InfoContext(ctx, "login")
 	return a.sessions.start(email), nil

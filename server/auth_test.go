@@ -1,10 +1,18 @@
 package server
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"sluice/server/config"
 )
 
 func TestPasswords(t *testing.T) {
@@ -107,22 +115,81 @@ func TestThrottleLeavesTwentyGuessesADay(t *testing.T) {
 	th := newThrottle(c.now)
 	end, tries := c.at.Add(24*time.Hour), 0
 	for c.at.Before(end) {
-		if w := th.wait("ada@example.com"); w > 0 {
+		if w, _ := th.begin("ada@example.com"); w > 0 {
 			c.at = c.at.Add(w)
 			continue
 		}
-		th.failed("ada@example.com")
 		tries++
 	}
 	if tries < freeFailures || tries > 20 {
 		t.Errorf("got %d guesses in a day, want %d to 20", tries, freeFailures)
 	}
-	if w := th.wait("bob@example.com"); w != 0 {
+	if w, _ := th.begin("bob@example.com"); w != 0 {
 		t.Errorf("another account waits %v", w)
 	}
 	th.succeeded("ada@example.com")
-	if w := th.wait("ada@example.com"); w != 0 {
+	if w, _ := th.begin("ada@example.com"); w != 0 {
 		t.Errorf("after the right password the account waits %v", w)
+	}
+}
+
+// TestGuessesSideBySide are no more than guesses in turn.
+func TestGuessesSideBySide(t *testing.T) {
+	t.Parallel()
+	hash, err := HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	a, err := newAuth(&config.Config{Users: []config.User{{Email: "ada@example.com", PasswordHash: config.Secret(hash)}}}, c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	login := func(password, from string) error {
+		_, err := a.login(t.Context(), "Ada@example.com", password, netip.MustParseAddr(from))
+		return err
+	}
+	var guessed, told atomic.Int64
+	var all sync.WaitGroup
+	for i := range 40 {
+		all.Go(func() {
+			var wait *waitError
+			switch err := login("wrong password", fmt.Sprintf("192.0.%d.1", i)); {
+			case errors.Is(err, errWrongLogin):
+				guessed.Add(1)
+			case errors.As(err, &wait):
+				told.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if guessed.Load() != freeFailures || told.Load() != 40-freeFailures {
+		t.Errorf("%d were looked at, %d told to wait; want %d of 40 looked at", guessed.Load(), told.Load(), freeFailures)
+	}
+	c.at = c.at.Add(firstWait)
+	for range 2 * freeFailures { // an office, whose passwords are right
+		if err := login("correct horse", "192.0.2.1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLoginThatEndsEarly counts for nothing.
+func TestLoginThatEndsEarly(t *testing.T) {
+	t.Parallel()
+	a, err := newAuth(&config.Config{}, time.Now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for range 2 * freeFailures {
+		if _, err := a.login(gone, "ada@example.com", "wrong password", netip.MustParseAddr("192.0.2.1")); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+	}
+	if n := len(a.accounts.byKey) + len(a.networks.byKey); n > 0 {
+		t.Errorf("%d keys have failed", n)
 	}
 }
 
@@ -133,7 +200,7 @@ func TestThrottleIsBounded(t *testing.T) {
 	addr := netip.MustParseAddr("2001:db8::1")
 	for range maxThrottled + 100 {
 		c.at = c.at.Add(time.Millisecond)
-		th.failed(prefixOf(addr))
+		th.begin(networkOf(addr))
 		a16 := addr.As16()
 		for i := 7; i >= 0; i-- { // the next /64
 			a16[i]++

@@ -65,9 +65,12 @@ func (l *limits) bySite(site string) error {
 	return nil
 }
 
-// networkOf is the key of an address: its first three bytes, or eight where it
-// is IPv6.
+// networkOf is the key of what one household or office shares: the first three
+// bytes of an address, or eight where it is IPv6; "" where there is none.
 func networkOf(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
 	if a.Is4() {
 		b := a.As4()
 		return string(b[:3])

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 )
@@ -17,7 +16,7 @@ const (
 	maxThrottled = 10_000
 )
 
-// throttle slows down guessing, per key: an account, or a network prefix.
+// throttle slows down guessing, per key: an account, or a network.
 type throttle struct {
 	now func() time.Time
 
@@ -34,15 +33,31 @@ func newThrottle(now func() time.Time) *throttle {
 	return &throttle{now: now, byKey: map[string]failures{}}
 }
 
-// wait returns how long the key has to wait before its next try; 0: go ahead.
-func (t *throttle) wait(key string) time.Duration {
+// begin counts a try as a failure before anybody knows how it ends: tries side by
+// side are no more than tries in turn. Where the key has to wait instead nothing
+// is counted, and undo is nil. undo takes the try back: it was none.
+func (t *throttle) begin(key string) (wait time.Duration, undo func()) {
+	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f, ok := t.byKey[key]
-	if !ok || f.n < freeFailures {
-		return 0
+	before := t.byKey[key]
+	if now.Sub(before.last) >= forgetAfter {
+		before = failures{}
 	}
-	return max(0, f.last.Add(f.pause()).Sub(t.now()))
+	if wait := before.last.Add(before.pause()).Sub(now); before.n >= freeFailures && wait > 0 {
+		return wait, nil
+	}
+	t.byKey[key] = failures{n: before.n + 1, last: now}
+	t.bound(key, now)
+	return 0, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if f := t.byKey[key]; f.n > 1 {
+			t.byKey[key] = failures{n: f.n - 1, last: before.last}
+		} else {
+			delete(t.byKey, key)
+		}
+	}
 }
 
 func (f failures) pause() time.Duration {
@@ -52,21 +67,13 @@ func (f failures) pause() time.Duration {
 	return min(longestWait, firstWait<<min(f.n-freeFailures, 16))
 }
 
-// failed counts a failure. The table is bounded: what was forgotten anyway
-// goes first, then what has waited longest.
-func (t *throttle) failed(key string) {
-	now := t.now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	f := t.byKey[key]
-	if now.Sub(f.last) >= forgetAfter {
-		f.n = 0
-	}
-	t.byKey[key] = failures{n: f.n + 1, last: now}
+// bound keeps the table small: what was forgotten anyway goes first, then what
+// has waited longest.
+func (t *throttle) bound(newest string, now time.Time) {
 	if len(t.byKey) <= maxThrottled {
 		return
 	}
-	oldest := key
+	oldest := newest
 	for k, f := range t.byKey {
 		if now.Sub(f.last) >= forgetAfter {
 			delete(t.byKey, k)
@@ -84,17 +91,4 @@ func (t *throttle) succeeded(key string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byKey, key)
-}
-
-// prefixOf is what one household or office shares: a /24 or a /64.
-func prefixOf(a netip.Addr) string {
-	bits := 24
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return "none"
-	}
-	return p.String()
 }
