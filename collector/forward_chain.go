@@ -70,39 +70,26 @@ func (f *Forward) SentMatches() (matches, known bool) {
 	return hex.EncodeToString(sum[:]) == f.PayloadHash, true
 }
 
-// ForwardChain links outcomes. Link and Settled are called by the spool's
-// committer alone; a link counts once the frame that holds it is on disk.
-type ForwardChain struct {
-	head    consent.Head // including links of the frame being written
-	durable consent.Head
-}
+// ForwardChain links outcomes.
+type ForwardChain struct{ consent.Links }
 
 // NewForwardChain continues a chain from its head.
 func NewForwardChain(head consent.Head) *ForwardChain {
-	return &ForwardChain{head: head, durable: head}
+	return &ForwardChain{consent.NewLinks(head)}
 }
 
 // Link gives an outcome the next place.
 func (c *ForwardChain) Link(f *Forward) error {
-	f.Link = Link{ChainID: c.head.ChainID, N: c.head.N + 1, PrevHash: c.head.Hash, Salt: rand.Text()}
+	last := c.Head()
+	f.Link = Link{ChainID: last.ChainID, N: last.N + 1, PrevHash: last.Hash, Salt: rand.Text()}
 	f.Mark = mark(f.Salt, f.ReceiptID)
 	sum, err := f.digest()
 	if err != nil {
 		return err
 	}
 	f.Hash = sum
-	c.head.N, c.head.Hash = f.N, f.Hash
+	c.Add(f.Hash)
 	return nil
-}
-
-// Settled tells the chain that the frame with the links since the last call is
-// on disk (nil), or is not and never will be. It returns the head on disk.
-func (c *ForwardChain) Settled(err error) consent.Head {
-	if err != nil {
-		c.head = c.durable
-	}
-	c.durable = c.head
-	return c.durable
 }
 
 // ForwardChainError names the outcome at which a chain breaks.

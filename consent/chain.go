@@ -15,19 +15,43 @@ type Head struct {
 	Hash    string `json:"hash"` // "" before the first receipt
 }
 
-// Chain links receipts. Link and Settled are called by the spool's committer
-// goroutine alone; a link counts once the frame that holds it is on disk.
-type Chain struct {
+// Links is the growing end of a chain. Add and Settled are called by the spool's
+// committer goroutine alone; a link counts once the frame that holds it is on
+// disk.
+type Links struct {
 	head    Head // including links of the frame being written
 	durable Head
 }
 
+// NewLinks continues a chain from its head.
+func NewLinks(head Head) Links { return Links{head: head, durable: head} }
+
+// Head is what the next link continues.
+func (l *Links) Head() Head { return l.head }
+
+// Add adds a link with that hash.
+func (l *Links) Add(hash string) { l.head.N, l.head.Hash = l.head.N+1, hash }
+
+// Settled tells the chain that the frame with the links since the last call is
+// on disk (nil), or is not and never will be. It returns the head on disk.
+func (l *Links) Settled(err error) Head {
+	if err != nil {
+		l.head = l.durable
+	}
+	l.durable = l.head
+	return l.durable
+}
+
+// Chain links receipts.
+type Chain struct{ Links }
+
 // NewChain continues a chain from its head.
-func NewChain(head Head) *Chain { return &Chain{head: head, durable: head} }
+func NewChain(head Head) *Chain { return &Chain{NewLinks(head)} }
 
 // Link gives r its place and returns its canonical JSON.
 func (c *Chain) Link(r *Receipt) ([]byte, error) {
-	r.Schema, r.ChainID, r.N, r.PrevHash, r.Hash = ReceiptSchema, c.head.ChainID, c.head.N+1, c.head.Hash, ""
+	last := c.Head()
+	r.Schema, r.ChainID, r.N, r.PrevHash, r.Hash = ReceiptSchema, last.ChainID, last.N+1, last.Hash, ""
 	sum, err := r.Digest()
 	if err != nil {
 		return nil, err
@@ -37,18 +61,8 @@ func (c *Chain) Link(r *Receipt) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.head.N, c.head.Hash = r.N, r.Hash
+	c.Add(r.Hash)
 	return b, nil
-}
-
-// Settled tells the chain that the frame with the links since the last call is
-// on disk (nil), or is not and never will be. It returns the head on disk.
-func (c *Chain) Settled(err error) Head {
-	if err != nil {
-		c.head = c.durable
-	}
-	c.durable = c.head
-	return c.durable
 }
 
 // ChainError names the receipt at which a chain breaks.

@@ -48,6 +48,10 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 	if !errors.Is(full, spool.ErrFull) {
 		t.Fatalf("filling the spool: got %v, want ErrFull", full)
 	}
+	m := &machine{state: s}
+	if err := m.accepts(); !errors.Is(err, spool.ErrFull) {
+		t.Errorf("readyz of a server whose spool refuses: %v, want ErrFull", err)
+	}
 
 	gone := uuid.New()
 	now := time.Now()
@@ -64,6 +68,9 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 		s.journal.spool.Retain("consent.idx", s.journal.spool.Stats().Next-1) // only the order of records matters here
 		return s.journal.Record(t.Context(), consent.Commitment{Counts: manyCounts(1)}) == nil
 	})
+	if err := m.accepts(); err != nil {
+		t.Errorf("readyz once there is room: %v", err)
+	}
 	stop()
 	<-ended
 	if err := s.journal.spool.Close(); err != nil { // as after a kill: the index is not saved

@@ -186,10 +186,9 @@ func (m *machine) openLedger() error {
 	return nil
 }
 
-// accepts reports why the spool would refuse a record now; nil: it would not.
+// accepts reports why the spool refuses records now; nil: it does not.
 func (m *machine) accepts() error {
-	s := m.state.journal.spool.Stats()
-	if s.Bytes >= s.MaxBytes {
+	if m.state.journal.spool.Stats().Full {
 		return spool.ErrFull
 	}
 	return nil

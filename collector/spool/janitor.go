@@ -18,10 +18,12 @@ type preparedFile struct {
 	size int64
 }
 
-// janitor works behind the committer's back: it removes delivered segments and
-// fills the next one with zeros.
+// janitor works behind the committer's back: it removes delivered segments,
+// fills the next one with zeros, and empties the quarantine.
 func (s *Spool) janitor() {
 	s.prepare()
+	hour := time.NewTicker(time.Hour)
+	defer hour.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
@@ -29,6 +31,10 @@ func (s *Spool) janitor() {
 		case <-s.kick:
 			s.reap()
 			s.prepare()
+		case <-hour.C:
+			if err := s.expireQuarantine(); err != nil {
+				s.log.Warn("quarantine not emptied", "err", err)
+			}
 		}
 	}
 }
@@ -190,6 +196,7 @@ func (s *Spool) reap() {
 	for len(s.segments) > 1 && s.segments[1].base <= pin {
 		done = append(done, s.segments[0])
 		s.stats.bytes -= s.segments[0].size
+		s.stats.full = false
 		s.segments = s.segments[1:]
 	}
 	s.mu.Unlock()
@@ -233,6 +240,7 @@ func (s *Spool) reserve(seg *segment, size int64) error {
 		return nil
 	}
 	if s.stats.bytes+grow > s.o.MaxBytes {
+		s.stats.full = true
 		s.wakeJanitor()
 		return fmt.Errorf("%w: %d of %d bytes", ErrFull, s.stats.bytes, s.o.MaxBytes)
 	}
@@ -252,12 +260,13 @@ func (s *Spool) grown(seg *segment, size int64) {
 }
 
 // publish makes a synced frame visible to readers.
-func (s *Spool) publish(seg *segment, end int64, next uint64, took time.Duration) {
+func (s *Spool) publish(f landed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	seg.end, seg.next = end, next
-	s.stats.frame(took)
-	s.committed = next - 1
+	f.segment.end, f.segment.next = f.end, f.next
+	s.stats.frame(f.took)
+	s.stats.full = false
+	s.committed = f.next - 1
 	for _, c := range s.consumers {
 		c.tell(s.committed)
 	}

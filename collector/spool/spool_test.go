@@ -323,3 +323,44 @@ func TestForeignFilesAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestSettledIsFirst: whoever sees a record sees what it settled, too.
+func TestSettledIsFirst(t *testing.T) {
+	t.Parallel()
+	var s *Spool
+	var seen []uint64
+	s = mustOpen(t, t.TempDir(), Options{Settled: func(error) { seen = append(seen, s.Stats().Next) }})
+	appendNumbered(t, s, 1, 3)
+	mustClose(t, s)
+	if diff := cmp.Diff([]uint64{1, 2, 3}, seen); diff != "" {
+		t.Errorf("next seq at each settling (-want +got)\n%s", diff)
+	}
+}
+
+// TestQuarantineIsEmptied also while the spool is open for weeks.
+func TestQuarantineIsEmptied(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newMemDisk(1)
+		d.put(fmt.Sprintf("%s/%d-%s.torn", quarantineDir, time.Now().Unix(), segmentName(1)), []byte("cut out"))
+		s := mustOpen(t, "", Options{disk: d})
+		kept := func() int {
+			names, err := d.list(quarantineDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(names)
+		}
+		time.Sleep(quarantineFor - time.Minute)
+		synctest.Wait()
+		if kept() != 1 {
+			t.Error("what was cut out is gone before its week is over")
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := kept(); n != 0 {
+			t.Errorf("%d files are kept for longer than a week", n)
+		}
+		mustClose(t, s)
+	})
+}

@@ -12,6 +12,7 @@ type Stats struct {
 	Oldest   uint64 // the first seq that a consumer has not accepted; Next if there is none
 	Bytes    int64  // of segments on disk, the prepared one included
 	MaxBytes int64
+	Full     bool // the last append was refused for MaxBytes, and nothing has been freed since
 	Segments int
 
 	Frames   uint64 // synced
@@ -54,6 +55,7 @@ type ConsumerStats struct {
 // counters are guarded by Spool.mu.
 type counters struct {
 	bytes     int64
+	full      bool
 	frames    uint64
 	failures  uint64
 	sync      SyncStats
@@ -80,7 +82,7 @@ func (s *Spool) Stats() Stats {
 	c := &s.stats
 	st := Stats{
 		Next: s.committed + 1, Oldest: s.committed + 1,
-		Bytes: c.bytes, MaxBytes: s.o.MaxBytes, Segments: len(s.segments),
+		Bytes: c.bytes, MaxBytes: s.o.MaxBytes, Full: c.full, Segments: len(s.segments),
 		Frames: c.frames, Failures: c.failures, Sync: c.sync,
 		TornBytes: c.tornBytes, Lost: slices.Clone(c.lost), Damage: slices.Clone(c.damage),
 	}

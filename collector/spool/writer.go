@@ -20,6 +20,16 @@ type writer struct {
 
 	buf  []byte // of the frame
 	head []byte // Options.Head, before the frame
+
+	synced *landed // on disk, and not yet seen by readers
+}
+
+// landed is where a frame that is on disk ends.
+type landed struct {
+	segment *segment
+	end     int64
+	next    uint64        // seq of the record behind it
+	took    time.Duration // to sync
 }
 
 // keptBuffer is the largest frame buffer that is kept for the next frame.
@@ -51,6 +61,7 @@ func (w *writer) run() {
 		for rest := taken; len(rest) > 0; {
 			n, err := w.commit(rest)
 			w.s.o.Settled(err)
+			w.publish() // and no sooner: who sees a record sees what it settled
 			for _, r := range rest[:n] {
 				r.done <- err
 			}
@@ -128,9 +139,17 @@ func (w *writer) write(until uint64) error {
 	if err := w.file.sync(); err != nil {
 		return w.abandon(fmt.Errorf("sync segment %s at %d: %w", w.active.name, off, err))
 	}
-	w.s.publish(w.active, off+length, until, time.Since(start))
+	w.synced = &landed{w.active, off + length, until, time.Since(start)}
 	w.next = until
 	return nil
+}
+
+// publish shows readers the frame that has just been written, if any.
+func (w *writer) publish() {
+	if w.synced != nil {
+		w.s.publish(*w.synced)
+		w.synced = nil
+	}
 }
 
 // place makes sure that length more bytes fit into the active segment.
