@@ -1,9 +1,11 @@
 package consent
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -28,10 +30,10 @@ type Handler struct {
 	// APIKey reports whether a request carries an API key of the site. nil:
 	// there are none.
 	APIKey func(r *http.Request, site string) bool
-	// Subject returns everything stored under a consent, as a value that
-	// encodes to JSON (GDPR Art. 15); Receipts its receipts alone, canonical
-	// JSON, oldest first. nil: nothing is stored yet.
-	Subject  func(ctx context.Context, consent ID) (any, error)
+	// Subject writes everything stored under a consent as one value of JSON
+	// (GDPR Art. 15); Receipts returns its receipts alone, canonical JSON, oldest
+	// first. nil: nothing is stored yet.
+	Subject  func(ctx context.Context, consent ID, to io.Writer) error
 	Receipts func(ctx context.Context, consent ID) ([]json.RawMessage, error)
 }
 
@@ -290,7 +292,8 @@ func idText(id ID) string {
 // ownCookieNames are what Sluice may have set in a browser.
 var ownCookieNames = []string{ChoiceCookie, ProofCookie, KeptCookie, VisitorCookie, SessionCookie, PreferenceCookie}
 
-// held is the answer to a visitor who asks for everything.
+// held is the answer to a visitor who asks for everything, but for its last
+// member: "stored".
 type held struct {
 	Site      string            `json:"site"`
 	ConsentID string            `json:"consent_id"`
@@ -301,7 +304,6 @@ type held struct {
 	Purposes  map[Purpose]bool  `json:"purposes"` // what the token covers now
 	Services  map[string]bool   `json:"services"`
 	Cookies   map[string]string `json:"cookies"`
-	Stored    any               `json:"stored"`
 }
 
 // subjectWait is how long a visitor waits for the database: less than the
@@ -337,14 +339,48 @@ func (h *Handler) GetMe(c echo.Context) error {
 			out.Cookies[name] = cookie.Value
 		}
 	}
-	if h.Subject != nil {
-		ctx, cancel := context.WithTimeout(r.Context(), subjectWait)
-		defer cancel()
-		if out.Stored, err = h.Subject(ctx, token.Consent); err != nil {
-			return fmt.Errorf("show what is held: %w: %w", ErrUnavailable, err)
-		}
+	head, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("show what is held: %w", err)
 	}
-	return c.JSON(http.StatusOK, out)
+	to := &lateAnswer{Response: c.Response(), head: append(bytes.TrimSuffix(head, []byte("}")), `,"stored":`...)}
+	if err := h.stored(r.Context(), token.Consent, to); err != nil {
+		if to.Committed {
+			panic(http.ErrAbortHandler) // half of it must not pass for the whole
+		}
+		return fmt.Errorf("show what is held: %w: %w", ErrUnavailable, err)
+	}
+	_, err = io.WriteString(to, "}\n")
+	return err
+}
+
+// stored writes what the database holds on a consent.
+func (h *Handler) stored(ctx context.Context, consent ID, to io.Writer) error {
+	if h.Subject == nil {
+		_, err := io.WriteString(to, "null")
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, subjectWait)
+	defer cancel()
+	return h.Subject(ctx, consent, to)
+}
+
+// lateAnswer writes head before the first bytes: until there are some it can
+// still become an error.
+type lateAnswer struct {
+	*echo.Response
+	head []byte
+}
+
+func (a *lateAnswer) Write(b []byte) (int, error) {
+	if a.head != nil {
+		a.Header().Set("Content-Type", "application/json")
+		if _, err := a.Response.Write(a.head); err != nil {
+			return 0, err
+		}
+		a.head = nil
+	}
+	return a.Response.Write(b)
 }
 
 // DeleteMe asks for the erasure of everything collected under the consent of

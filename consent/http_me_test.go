@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -127,7 +128,7 @@ func TestMe(t *testing.T) {
 	}
 	got := answer[held](t, w)
 	id := d.journal.last(t).Receipt.ConsentID.String()
-	if got.ConsentID != id || got.Notice != "2025-07" || !strings.Contains(w.Body.String(), "of "+id) {
+	if got.ConsentID != id || got.Notice != "2025-07" || !strings.HasSuffix(w.Body.String(), `},"stored":{"events":["of `+id+`"]}`+"\n}\n") {
 		t.Errorf("got %s", w.Body)
 	}
 	want := map[Purpose]bool{Analytics: true, Preference: false, Media: false, "research": false}
@@ -154,10 +155,20 @@ func TestMe(t *testing.T) {
 		}
 	}
 
-	d.handler.Subject = func(context.Context, ID) (any, error) { return nil, errors.New("away") }
+	d.handler.Subject = func(context.Context, ID, io.Writer) error { return errors.New("away") }
 	if d.send(d.handler.GetMe, "GET", "/_s/me", ""); !errors.Is(d.error, ErrUnavailable) {
 		t.Errorf("database away: %v, want ErrUnavailable", d.error)
 	}
+	d.handler.Subject = func(_ context.Context, _ ID, to io.Writer) error {
+		_, err := io.WriteString(to, `{"receipts":[`)
+		return errors.Join(err, errors.New("away"))
+	}
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler { //nolint:errorlint // a sentinel that is never wrapped
+			t.Errorf("database away in the middle: %v, want the connection dropped", p)
+		}
+	}()
+	d.send(d.handler.GetMe, "GET", "/_s/me", "")
 }
 
 func TestGetGPC(t *testing.T) {
@@ -244,9 +255,9 @@ func TestMeOfADatabaseThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDoors(t)
 		d.send(d.handler.PostDecision, "POST", "/_s/d", acceptAnalytics)
-		d.handler.Subject = func(ctx context.Context, _ ID) (any, error) {
+		d.handler.Subject = func(ctx context.Context, _ ID, _ io.Writer) error {
 			<-ctx.Done()
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 		begun := time.Now()
 		d.send(d.handler.GetMe, "GET", "/_s/me", "")

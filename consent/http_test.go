@@ -72,8 +72,8 @@ func newDoors(t testing.TB, sites ...*Site) *doors {
 		},
 		Texts:   func(lang string) map[string]string { return texts[lang] },
 		Country: func(echo.Context) string { return "DE" },
-		Subject: func(_ context.Context, consent ID) (any, error) {
-			return map[string]any{"events": []string{"of " + consent.String()}}, nil
+		Subject: func(_ context.Context, consent ID, to io.Writer) error {
+			return json.NewEncoder(to).Encode(map[string]any{"events": []string{"of " + consent.String()}})
 		},
 		Receipts: func(_ context.Context, consent ID) ([]json.RawMessage, error) {
 			var out []json.RawMessage

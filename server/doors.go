@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -25,13 +23,10 @@ func (m *machine) openDoors() error {
 	}
 	m.consents = &consent.Handler{
 		Ledger: m.ledger, Counter: m.state.journal, Banner: banners, Match: static.Match, Texts: textsOf,
-		Country: func(c echo.Context) string { return m.geo.Country(clientIP(c)) },
-		APIKey:  m.auth.keyFor,
-		Subject: func(ctx context.Context, id consent.ID) (any, error) { return m.store.Subject(ctx, id) },
-		Receipts: func(ctx context.Context, id consent.ID) ([]json.RawMessage, error) {
-			s, err := m.store.Subject(ctx, id)
-			return s.Receipts, err
-		},
+		Country:  func(c echo.Context) string { return m.geo.Country(clientIP(c)) },
+		APIKey:   m.auth.keyFor,
+		Subject:  m.store.WriteSubject,
+		Receipts: m.store.ReceiptsOf,
 	}
 	key, err := drawnKey(m.config.DataDir, clientKeyFile)
 	if err != nil {

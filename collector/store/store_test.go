@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -225,12 +226,26 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}
 
-	subject, err := s.Subject(t.Context(), consentID)
+	var text bytes.Buffer
+	if err := s.WriteSubject(t.Context(), consentID, &text); err != nil {
+		t.Fatal(err)
+	}
+	var subject struct {
+		Receipts []json.RawMessage
+		Events   []store.SubjectEvent
+		Forwards []store.SubjectForward
+	}
+	if err := json.Unmarshal(text.Bytes(), &subject); err != nil {
+		t.Fatalf("%v: %s", err, text.Bytes())
+	}
+	alone, err := s.ReceiptsOf(t.Context(), consentID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(subject.Receipts) != 1 || string(subject.Receipts[0]) != string(receipt) {
-		t.Errorf("receipts: got %s, want %s", subject.Receipts, receipt)
+	for _, receipts := range [][]json.RawMessage{subject.Receipts, alone} {
+		if len(receipts) != 1 || string(receipts[0]) != string(receipt) {
+			t.Errorf("receipts: got %s, want %s", receipts, receipt)
+		}
 	}
 	if len(subject.Events) != 1 || len(subject.Forwards) != 1 {
 		t.Fatalf("got %d events and %d forwards, want 1 and 1", len(subject.Events), len(subject.Forwards))
@@ -252,12 +267,11 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 	if got, want := subject.Forwards[0].State, "acknowledged"; got != want {
 		t.Errorf("forward: got %s, want %s", got, want)
 	}
-	nobody, err := s.Subject(t.Context(), uuid.New())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := json.Marshal(nobody); err != nil || string(got) != `{"receipts":[],"events":[],"forwards":[]}` {
-		t.Errorf("nothing held: got %s, %v", got, err)
+	for _, nobody := range []uuid.UUID{uuid.New(), uuid.Nil} {
+		text.Reset()
+		if err := s.WriteSubject(t.Context(), nobody, &text); err != nil || text.String() != `{"receipts":[],"events":[],"forwards":[]}` {
+			t.Errorf("nothing held: got %s, %v", &text, err)
+		}
 	}
 	sessions, err := s.Sessions(t.Context(), now.Add(-30*time.Minute))
 	if err != nil {

@@ -1,22 +1,18 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"iter"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 )
-
-// Subject is everything the database holds on one consent (GDPR Art. 15).
-type Subject struct {
-	Receipts []json.RawMessage `json:"receipts"` // canonical JSON, oldest first
-	Events   []SubjectEvent    `json:"events"`   // oldest first
-	Forwards []SubjectForward  `json:"forwards"`
-}
 
 // SubjectEvent is a row of events in full, but for the numbers that Sluice
 // keeps for itself.
@@ -76,35 +72,105 @@ const subjectColumns = `event_id, site, test, ts, name, visitor, session, hostna
 		browser, browser_version, os, os_version, device, language, screen, props, revenue, currency, items,
 		engagement_ms, ip_hash, receipt_id, notice, keep_until`
 
-// Subject reads what is held on a consent. What still lies in the spool is not
-// part of it: that arrives within seconds.
-func (s *Store) Subject(ctx context.Context, consentID uuid.UUID) (Subject, error) {
-	out := Subject{Receipts: []json.RawMessage{}, Events: []SubjectEvent{}, Forwards: []SubjectForward{}} // empty lists in JSON, no null
-	if consentID == uuid.Nil {
-		return out, nil
-	}
-	of := clickhouse.Named("consent", consentID)
-	const receipts = "(SELECT receipt_id FROM receipts WHERE consent_id = {consent:UUID})"
-	var bodies []struct {
-		Body string `ch:"body"`
-	}
-	if err := s.conn.Select(ctx, &bodies, "SELECT body FROM receipts WHERE consent_id = {consent:UUID} ORDER BY ts, n", of); err != nil {
-		return Subject{}, fmt.Errorf("read the receipts of a consent: %w", err)
-	}
-	for _, b := range bodies {
-		out.Receipts = append(out.Receipts, json.RawMessage(b.Body))
-	}
-	err := s.conn.Select(ctx, &out.Events, `SELECT `+subjectColumns+`
-		FROM events WHERE receipt_id IN `+receipts+` ORDER BY ts, seq`, of)
-	if err != nil {
-		return Subject{}, fmt.Errorf("read the events of a consent: %w", err)
-	}
-	err = s.conn.Select(ctx, &out.Forwards, `SELECT event_id, destination, state, reason, ts, sent
-		FROM forwards FINAL WHERE receipt_id IN `+receipts+` ORDER BY ts, seq`, of)
-	if err != nil {
-		return Subject{}, fmt.Errorf("read the forwards of a consent: %w", err)
+// ReceiptsOf returns the receipts of a consent, canonical JSON, oldest first.
+// What still lies in the spool is not among them: that arrives within seconds.
+func (s *Store) ReceiptsOf(ctx context.Context, consentID uuid.UUID) ([]json.RawMessage, error) {
+	var out []json.RawMessage
+	for r, err := range rowsOf[subjectReceipt](ctx, s, receiptsOfConsent, consentID) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, json.RawMessage(r.Body))
 	}
 	return out, nil
+}
+
+// The rows of a consent, oldest first.
+const (
+	receiptsOfConsent = "SELECT body FROM receipts WHERE consent_id = {consent:UUID} ORDER BY ts, n"
+	ofConsent         = " WHERE receipt_id IN (SELECT receipt_id FROM receipts WHERE consent_id = {consent:UUID}) ORDER BY ts, seq"
+)
+
+type subjectReceipt struct {
+	Body string `ch:"body"`
+}
+
+// MarshalJSON is the body as it stands.
+func (r subjectReceipt) MarshalJSON() ([]byte, error) { return []byte(r.Body), nil }
+
+// WriteSubject writes everything that the database holds on a consent (GDPR
+// Art. 15) as JSON: receipts, events (see [SubjectEvent]) and forwards (see
+// [SubjectForward]), each a list, oldest first. Rows are written as they are
+// read, for whoever may send events may have sent many. What still lies in the
+// spool is not among them. Before the first byte is written an error means that
+// there is nothing to show; behind it, that the rest is missing.
+func (s *Store) WriteSubject(ctx context.Context, consentID uuid.UUID, to io.Writer) error {
+	w := &subjectWriter{to: to}
+	writeRows[subjectReceipt](ctx, s, w, `{"receipts":`, receiptsOfConsent, consentID)
+	writeRows[SubjectEvent](ctx, s, w, `,"events":`, "SELECT "+subjectColumns+" FROM events"+ofConsent, consentID)
+	writeRows[SubjectForward](ctx, s, w, `,"forwards":`, "SELECT event_id, destination, state, reason, ts, sent FROM forwards FINAL"+ofConsent, consentID)
+	w.print("}")
+	return w.err
+}
+
+// subjectWriter remembers the first error, after which it does nothing.
+type subjectWriter struct {
+	to  io.Writer
+	err error
+}
+
+func (w *subjectWriter) print(text string) {
+	if w.err == nil {
+		_, w.err = io.WriteString(w.to, text)
+	}
+}
+
+// writeRows writes name and the rows as a list.
+func writeRows[T any](ctx context.Context, s *Store, w *subjectWriter, name, query string, consentID uuid.UUID) {
+	between := name + "["
+	for row, err := range rowsOf[T](ctx, s, query, consentID) {
+		var b []byte
+		if err == nil {
+			b, err = json.Marshal(row)
+		}
+		w.err = cmp.Or(w.err, err)
+		w.print(between)
+		w.print(string(b))
+		if between = ","; w.err != nil {
+			return
+		}
+	}
+	if between != "," {
+		w.print(between)
+	}
+	w.print("]")
+}
+
+// rowsOf reads the rows of a consent one by one; an error is the last. A refusal
+// has no consent, and so no rows.
+func rowsOf[T any](ctx context.Context, s *Store, query string, consentID uuid.UUID) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		if consentID == uuid.Nil {
+			return
+		}
+		rows, err := s.conn.Query(ctx, query, clickhouse.Named("consent", consentID))
+		if err == nil {
+			defer rows.Close()
+			for rows.Next() {
+				var next T
+				if err = rows.ScanStruct(&next); err != nil {
+					break
+				}
+				if !yield(next, nil) {
+					return
+				}
+			}
+			err = cmp.Or(err, rows.Err())
+		}
+		if err != nil {
+			yield(*new(T), fmt.Errorf("read what is held on a consent: %w", err))
+		}
+	}
 }
 
 // OpenSession is a session that may go on after a restart.
