@@ -107,6 +107,7 @@ func (j *jar) decided(g *Grant) {
 	if g.Signed != "" {
 		j.keep(ProofCookie, g.Signed, j.site.proofPath(), true, r.Expires)
 	} else if _, sent := j.sent[ProofCookie]; sent || g.Cut != nil {
+		j.end(ProofCookie, j.site.proofPath(), j.domain) // whatever becomes of the list: no script can do it
 		gone = append(gone, ProofCookie)
 	}
 	if r.Services[Statistics] {
@@ -168,9 +169,17 @@ func declares(declared []string, name string) bool {
 	})
 }
 
+// end takes a cookie away from where it was set, and returns how many bytes that
+// takes.
+func (j *jar) end(name, path, domain string) (size int) {
+	c := &http.Cookie{Name: name, Path: path, Domain: domain, MaxAge: -1, Secure: j.secure}
+	j.set = append(j.set, c)
+	return len(c.String())
+}
+
 // expire ends cookies wherever they may have been set: a request does not say
-// which domain and path a cookie has. Those at "/" come first, since
-// maxExpiry may cut the list.
+// which domain and path a cookie has. Those at "/" come first, where the scripts
+// of services set theirs, since maxExpiry may cut the list.
 func (j *jar) expire(names []string) {
 	paths := []string{"/"}
 	if j.site.BasePath != "" {
@@ -180,11 +189,9 @@ func (j *jar) expire(names []string) {
 	for _, path := range paths {
 		for _, name := range names {
 			for _, domain := range j.domains() {
-				c := &http.Cookie{Name: name, Path: path, Domain: domain, MaxAge: -1, Secure: j.secure}
-				if size += len(c.String()); size > maxExpiry {
+				if size += j.end(name, path, domain); size > maxExpiry {
 					return
 				}
-				j.set = append(j.set, c)
 			}
 		}
 	}
