@@ -278,6 +278,47 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
+// TestQueueTakesLargeEvents: what waits may be more than an append takes.
+func TestQueueTakesLargeEvents(t *testing.T) {
+	bubble(t, func(t *testing.T, r *rig) {
+		r.queue = t.TempDir()
+		r.sink = r.open()
+		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 503})
+		token := r.token(analytics)
+		var records []spool.Record
+		for i := range 600 {
+			records = append(records, r.record(token, r.event(fmt.Sprint(i), func(ev *collector.Event) {
+				ev.GAClientID, ev.Items = fmt.Sprint("1.", i+1), strings.Repeat("x", 20<<10)
+			})))
+		}
+		r.deliver(records...)
+		if n, _ := r.sink.Waiting(); n != len(records) || len(r.outcomes()) > 0 {
+			t.Errorf("%d wait, outcomes %v; want all %d to wait", n, r.outcomes(), len(records))
+		}
+		if err := r.sink.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPieces(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		all  []int
+		want [][]int
+	}{
+		{nil, nil},
+		{[]int{1, 2, 3}, [][]int{{1, 2}, {3}}},
+		{[]int{9, 1, 9, 9}, [][]int{{9}, {1}, {9}, {9}}},
+		{[]int{3, 1, 1, 1}, [][]int{{3}, {1, 1, 1}}},
+	} {
+		got := slices.Collect(pieces(tt.all, 3, func(n int) int { return n }))
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.all, diff)
+		}
+	}
+}
+
 func TestWaitingEncoding(t *testing.T) {
 	t.Parallel()
 	want := waiting{due: time.UnixMilli(1795435200123), attempts: 7, unanswered: 1, seq: 1 << 40, event: []byte("event")}

@@ -301,22 +301,33 @@ func (s *Sink) deferred(ctx context.Context, lanes [][]*shipment, last uint64) e
 			}
 		}
 	}
-	err := s.queue.put(ctx, left)
+	for some := range pieces(left, maxQueuedBytes, func(t *shipment) int { return t.bytes }) {
+		if err := s.enqueue(ctx, some, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enqueue puts shipments into the queue at once, or ends them where it has no
+// room.
+func (s *Sink) enqueue(ctx context.Context, some []*shipment, last uint64) error {
+	err := s.queue.put(ctx, some)
 	switch {
 	case errors.Is(err, spool.ErrFull):
 		var dead []collector.Forward
-		for _, t := range left {
+		for _, t := range some {
 			t.end(t.events, collector.Dead, QueueFull)
 			dead, t.done = append(dead, t.done...), nil
 		}
 		return s.recordAll(ctx, dead, last)
 	case err != nil:
-		return fmt.Errorf("queue %d requests: %w", len(left), err)
+		return fmt.Errorf("queue %d requests: %w", len(some), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settledUpTo = max(s.settledUpTo, last)
-	for _, t := range left {
+	for _, t := range some {
 		for _, k := range t.keys {
 			s.settled[k] = true
 		}
@@ -339,7 +350,7 @@ func (s *Sink) triage(ctx context.Context, lanes [][]*shipment, last uint64) err
 }
 
 func (s *Sink) recordAll(ctx context.Context, outcomes []collector.Forward, last uint64) error {
-	for some := range slices.Chunk(outcomes, maxRecorded) {
+	for some := range pieces(outcomes, maxRecordedBytes, sizeOf) {
 		if err := s.record(ctx, some, last); err != nil {
 			return err
 		}
@@ -347,8 +358,34 @@ func (s *Sink) recordAll(ctx context.Context, outcomes []collector.Forward, last
 	return nil
 }
 
-// maxRecorded is how many outcomes share an append to the spool.
-const maxRecorded = 500
+// maxRecordedBytes is how much of outcomes shares an append to the server's
+// spool, maxQueuedBytes how much of events one to the queue: an append that is
+// larger than 8 MiB is refused, however often it is tried.
+const (
+	maxRecordedBytes = 256 << 10
+	maxQueuedBytes   = 1 << 20
+)
+
+// sizeOf is about what an outcome takes.
+func sizeOf(f collector.Forward) int { return 512 + len(f.Sent) }
+
+// pieces splits a list where a piece would be larger than most. What is larger by
+// itself is a piece of its own.
+func pieces[T any](all []T, most int, size func(T) int) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for len(all) > 0 {
+			n, sum := 1, size(all[0])
+			for n < len(all) && sum+size(all[n]) <= most {
+				sum += size(all[n])
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
+}
 
 // maxShipmentBytes keeps a payload under Google's 130 kB: a byte of a record
 // becomes six at worst, and each item brings some hundred of its own.

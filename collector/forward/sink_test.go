@@ -357,7 +357,7 @@ func TestTriage(t *testing.T) {
 		token := r.token(analytics)
 		r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever})
 		var records []spool.Record
-		for i := range 2*maxRecorded + 1 {
+		for i := range 2*maxRecordedBytes/sizeOf(collector.Forward{}) + 1 {
 			records = append(records, r.record(token, r.event(fmt.Sprint(i), func(ev *collector.Event) { ev.GAClientID = fmt.Sprint("1.", i+1) })))
 		}
 		r.deliver(records...)

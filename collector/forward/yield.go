@@ -2,7 +2,6 @@ package forward
 
 import (
 	"context"
-	"slices"
 
 	"sluice/collector"
 	"sluice/collector/spool"
@@ -33,7 +32,7 @@ func (s *Sink) giveUp(ctx context.Context, b spool.Batch) {
 			done = append(done, t.done...)
 		}
 	}
-	for some := range slices.Chunk(done, maxRecorded) {
+	for some := range pieces(done, maxRecordedBytes, sizeOf) {
 		if err := s.o.Outcomes.Record(ctx, some); err != nil {
 			s.log.ErrorContext(ctx, "events given up, and no row says so", "events", len(some), "err", err)
 		}
