@@ -126,7 +126,8 @@ func NewHandler(o Options) (*Handler, error) {
 		h.sites[policy.Site.Domain] = &site
 	}
 	h.intakes.New = func() any { return new(intake) }
-	h.days.at(h.ledger.Now())
+	h.days.now = func() time.Time { return h.ledger.Now() }
+	h.days.today()
 	return h, nil
 }
 
@@ -144,7 +145,7 @@ func (h *Handler) Restore(states []SessionState) {
 func (h *Handler) Run(ctx context.Context) error {
 	for {
 		now := h.ledger.Now()
-		h.days.at(now)
+		h.days.today()
 		h.sessions.sweep(now)
 		h.duplicates.sweep(now)
 		next := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))

@@ -65,6 +65,7 @@ type intake struct {
 	kept     []keeping // beside batch.Events
 	out      outcome
 	tidied   tidied
+	day      *mac   // today's key
 	shared   Event  // what all events of the request have in common
 	visitor  string // of the cookie, else ""
 	anyone   string // the visitor by hash of the day, where one was needed
@@ -87,7 +88,7 @@ type keeping struct {
 	duplicate EventKey
 	named     bool // the client gave an id
 	session   sessionKey
-	first     bool
+	opened    *session // nil: the event joined one that was known
 }
 
 // accept decides about every event and keeps those that may be kept.
@@ -232,9 +233,9 @@ func (in *intake) look() consent.Reason {
 		return of(Excluded, byCountry)
 	}
 	domain := in.policy.Site.Domain
-	key := in.h.days.at(in.received)
+	in.day = in.h.days.today()
 	in.shared = Event{
-		Site: domain, NoForward: in.noForward, IPHash: ipHash(key, domain, ip),
+		Site: domain, NoForward: in.noForward, IPHash: ipHash(in.day, domain, ip),
 		Country: place.Country, Region: place.Region, City: place.City,
 		Browser: device.Browser, BrowserVersion: device.BrowserVersion,
 		OS: device.OS, OSVersion: device.OSVersion, Device: device.Class,
@@ -274,8 +275,8 @@ func (in *intake) fill(e *Event, w *wireEvent, s *shaped, at time.Time, keep *ke
 		}
 	}
 	o := in.h.sessions.join(e.Site, e.Visitor, given, at, came)
-	keep.session, keep.first = o.key, o.first
-	e.Session, e.SessionStart, e.SessionFirst = o.id, o.start, o.first
+	keep.session, keep.opened = o.key, o.opened
+	e.Session, e.SessionStart, e.SessionFirst = o.id, o.start, o.opened != nil
 	e.Source, e.Channel = o.came.Source, o.came.Channel
 	u := o.came.UTM
 	e.UTMSource, e.UTMMedium, e.UTMCampaign, e.UTMTerm, e.UTMContent = u.Source, u.Medium, u.Campaign, u.Term, u.Content
@@ -332,11 +333,11 @@ func (in *intake) identify(e *Event, w *wireEvent) {
 // visitorOfDay tells visitors without an identifier apart: by address and
 // browser, which a backend does not have; by what they consented to there.
 func (in *intake) visitorOfDay() string {
-	key, domain := in.h.days.at(in.received), in.policy.Site.Domain
+	domain := in.policy.Site.Domain
 	if in.byKey {
-		return visitorOfDay(key, domain, netip.Addr{}, in.token.Consent.String())
+		return visitorOfDay(in.day, domain, netip.Addr{}, in.token.Consent.String())
 	}
-	return visitorOfDay(key, domain, in.ip.addr(), in.header.Get("User-Agent"))
+	return visitorOfDay(in.day, domain, in.ip.addr(), in.header.Get("User-Agent"))
 }
 
 // owns reports whether a referrer is a page of the site itself.
@@ -383,8 +384,8 @@ func (in *intake) undo(k keeping) {
 	if k.named {
 		in.h.duplicates.release(k.duplicate)
 	}
-	if k.first {
-		in.h.sessions.forget(k.session)
+	if k.opened != nil {
+		in.h.sessions.forget(k.session, k.opened)
 	}
 }
 

@@ -91,11 +91,11 @@ func (s *sessions) way(came Acquisition) *Acquisition {
 
 // opening is what join tells about an event's session.
 type opening struct {
-	key   sessionKey
-	id    string
-	start int64
-	first bool // the first event of the session seen here
-	came  Acquisition
+	key    sessionKey
+	id     string
+	start  int64
+	opened *session // by this event, the first of the session seen here; nil: by another
+	came   Acquisition
 }
 
 // join assigns an event at the moment at to its session: the one that the
@@ -132,7 +132,7 @@ func (s *sessions) join(site, visitor, given string, at time.Time, came Acquisit
 	default:
 		known.before = v
 	}
-	return opening{key: key, id: v.id, start: v.start, first: true, came: *v.came}
+	return opening{key: key, id: v.id, start: v.start, opened: v, came: *v.came}
 }
 
 // covers reports whether an event at the moment at belongs to the session.
@@ -169,13 +169,24 @@ func newSession(key sessionKey, at time.Time, came *Acquisition) *session {
 	return v
 }
 
-// forget takes back an opening whose event could not be kept, so that the next
-// one is the first again.
-func (s *sessions) forget(key sessionKey) {
+// forget takes back a session whose first event could not be kept, so that the
+// next one is the first again. Another visit of the same visitor goes on.
+func (s *sessions) forget(key sessionKey, v *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.young, key)
-	delete(s.old, key)
+	for _, generation := range []map[sessionKey]*session{s.young, s.old} {
+		switch known := generation[key]; {
+		case known == nil:
+		case known != v:
+			if known.before == v {
+				known.before = nil
+			}
+		case v.before != nil:
+			generation[key] = v.before
+		default:
+			delete(generation, key)
+		}
+	}
 }
 
 // sweep ends a generation when IdleTimeout has passed since the last.

@@ -53,8 +53,8 @@ func TestSessionWindow(t *testing.T) {
 				at = at.Add(hit.after)
 				o := s.join("example.com", hit.visitor, hit.session, at, Acquisition{})
 				got = append(got, o)
-				if o.first != hit.first {
-					t.Errorf("hit %d: first = %v, want %v", i, o.first, hit.first)
+				if first := o.opened != nil; first != hit.first {
+					t.Errorf("hit %d: first = %v, want %v", i, first, hit.first)
 				}
 				if want := got[hit.same]; o.id != want.id || o.start != want.start {
 					t.Errorf("hit %d is in session %s from %d, want that of hit %d: %s from %d", i, o.id, o.start, hit.same, want.id, want.start)
@@ -231,6 +231,47 @@ func TestSessionsOutOfOrder(t *testing.T) {
 			stored[e.visitor] = state
 		}
 	}
+}
+
+// TestForgottenSession: an event that could not be kept takes its own visit back,
+// and no other of the same visitor.
+func TestForgottenSession(t *testing.T) {
+	t.Parallel()
+	join := func(s *sessions, at time.Time) opening {
+		return s.join("example.com", "ada", "", at, Acquisition{})
+	}
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		s := newSessions()
+		lost := join(s, noon)
+		s.forget(lost.key, lost.opened)
+		if next := join(s, noon); next.opened == nil || next.id == lost.id {
+			t.Errorf("the next event is in %s, first %v; want a session of its own", next.id, next.opened != nil)
+		}
+	})
+	t.Run("of earlier, come late", func(t *testing.T) {
+		t.Parallel()
+		s := newSessions()
+		current := join(s, noon)
+		lost := join(s, noon.Add(-3*time.Hour))
+		s.forget(lost.key, lost.opened)
+		if next := join(s, noon.Add(time.Minute)); next.id != current.id {
+			t.Errorf("the visit that goes on is %s, want %s", next.id, current.id)
+		}
+		if again := join(s, noon.Add(-3*time.Hour)); again.opened == nil {
+			t.Error("the second try is not the first of its session")
+		}
+	})
+	t.Run("of later", func(t *testing.T) {
+		t.Parallel()
+		s := newSessions()
+		before := join(s, noon)
+		lost := join(s, noon.Add(2*IdleTimeout))
+		s.forget(lost.key, lost.opened)
+		if late := join(s, noon.Add(time.Minute)); late.id != before.id {
+			t.Errorf("an event of the visit before is in %s, want %s", late.id, before.id)
+		}
+	})
 }
 
 // TestSkewedClocks sends from two tabs of which one's clock is a week ahead and

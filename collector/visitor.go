@@ -73,30 +73,41 @@ func (m *mac) sum(parts ...string) (out [sha256.Size]byte) {
 // never written anywhere, replaced at 00:00 UTC. Once it has been replaced
 // nobody can find an address by trying all of them, the operator included.
 type dayKeys struct {
+	now func() time.Time
+
 	mu  sync.RWMutex
 	day int64 // days since 1970
 	mac *mac
 }
 
-// at returns the key of the day of now, and forgets any other.
-func (k *dayKeys) at(now time.Time) *mac {
-	day := now.Unix() / (24 * 60 * 60)
-	k.mu.RLock()
-	m := k.mac
-	fresh := m != nil && k.day == day
-	k.mu.RUnlock()
-	if fresh {
+// today returns today's key, and forgets any other. The clock is read under the
+// lock: a request of yesterday's last moment must not draw a key of its own, and
+// the next one today's again.
+func (k *dayKeys) today() *mac {
+	if m := k.drawn(); m != nil {
 		return m
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.mac == nil || k.day != day {
+	if day := dayOf(k.now()); k.mac == nil || k.day != day {
 		key := make([]byte, 32)
 		rand.Read(key) // never fails (crypto/rand)
 		k.day, k.mac = day, newMAC(key)
 	}
 	return k.mac
 }
+
+// drawn returns today's key if there is one already.
+func (k *dayKeys) drawn() *mac {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.day != dayOf(k.now()) {
+		return nil
+	}
+	return k.mac
+}
+
+func dayOf(at time.Time) int64 { return at.Unix() / (24 * 60 * 60) }
 
 // digest is a keyed hash cut to 128 bits, as hex.
 func digest(sum [sha256.Size]byte) string {

@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,7 +44,7 @@ func TestVisitor(t *testing.T) {
 			h.post(envelopeOf(h.sign(h.grant()), fmt.Sprintf(`{"name":"x","url":"https://example.com/","visitor":%q}`, tt.body)), with("Cookie", tt.cookie))
 			want := tt.want
 			if want == "" {
-				want = visitorOfDay(h.handler.days.at(noon), "example.com", netip.MustParseAddr(visitorIP), chrome)
+				want = visitorOfDay(h.handler.days.today(), "example.com", netip.MustParseAddr(visitorIP), chrome)
 			}
 			if got := h.only().Visitor; got != want {
 				t.Errorf("visitor %q, want %q", got, want)
@@ -91,7 +93,7 @@ func TestRunForgetsTheKey(t *testing.T) {
 			defer h.handler.days.mu.RUnlock()
 			return h.handler.days.mac
 		}
-		first := h.handler.days.at(time.Now())
+		first := h.handler.days.today()
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- h.handler.Run(ctx) }()
@@ -111,6 +113,33 @@ func TestRunForgetsTheKey(t *testing.T) {
 			t.Errorf("Run ended with %v", err)
 		}
 	})
+}
+
+// TestMidnightDrawsOneKey: of all that look at the clock around midnight none
+// draws a key for the day that is over.
+func TestMidnightDrawsOneKey(t *testing.T) {
+	t.Parallel()
+	midnight := noon.Truncate(24 * time.Hour).Add(24 * time.Hour)
+	var clock atomic.Int64
+	clock.Store(int64(-20 * time.Microsecond))
+	k := &dayKeys{now: func() time.Time { return midnight.Add(time.Duration(clock.Add(int64(time.Microsecond)))) }}
+	var mu sync.Mutex
+	keys := map[*mac]bool{}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 100 {
+				m := k.today()
+				mu.Lock()
+				keys[m] = true
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if len(keys) != 2 {
+		t.Errorf("%d keys were drawn around midnight, want yesterday's and today's", len(keys))
+	}
 }
 
 func TestGoogleClientID(t *testing.T) {
