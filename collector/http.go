@@ -205,7 +205,7 @@ func (h *Handler) take(c echo.Context, policy *consent.Policy, in envelope) (out
 	work.h, work.ctx, work.policy, work.site = h, r.Context(), policy, h.sites[policy.Site.Domain]
 	work.header, work.ip, work.received, work.sent = r.Header, ClientIP(h.clientIP(c)), h.ledger.Now(), in.sent
 	work.driven, work.test, work.byKey, work.debug = in.driven, test, byKey, in.debug
-	return work.accept(consent.RawToken(r, in.token), in.events)
+	return work.accept(h.ledger.RawToken(r, in.token, policy), in.events)
 }
 
 // answer writes the outcome as JSON; reasons and details are plain words, so

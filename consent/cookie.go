@@ -38,8 +38,10 @@ const maxExpiry = 2500
 type jar struct {
 	site   *Site
 	sent   map[string]string // by the request, the first of each name
+	proofs int               // how many sl_proof there are among them
 	host   string            // under which the browser knows this door; "" where unknown
 	domain string            // attribute: "" keeps a cookie to its host
+	before string            // attribute that it may have had before; "": none
 	secure bool
 	now    time.Time
 	set    []*http.Cookie
@@ -51,6 +53,9 @@ type jar struct {
 func (s *Site) newJar(r *http.Request, now time.Time) *jar {
 	j := &jar{site: s, sent: map[string]string{}, host: s.doorHost(r), secure: s.Secure(), now: now}
 	for _, c := range r.Cookies() {
+		if c.Name == ProofCookie {
+			j.proofs++
+		}
 		if _, again := j.sent[c.Name]; !again {
 			j.sent[c.Name] = c.Value
 		}
@@ -64,6 +69,9 @@ func (s *Site) newJar(r *http.Request, now time.Time) *jar {
 		j.secure = j.secure && (r.TLS != nil || strings.HasPrefix(r.Header.Get("Origin"), "https://"))
 	} else if sharable(s.Domain) {
 		j.domain = s.Domain
+	}
+	if s.HostCookies {
+		j.domain, j.before = "", j.domain
 	}
 	return j
 }
@@ -84,6 +92,9 @@ func (j *jar) write(h http.Header) {
 
 // keep sets a cookie until a moment.
 func (j *jar) keep(name, value, path string, httpOnly bool, until time.Time) {
+	if _, sent := j.sent[name]; sent && j.before != "" {
+		j.end(name, path, j.before)
+	}
 	j.set = append(j.set, &http.Cookie{
 		Name: name, Value: value, Path: path, Domain: j.domain, HttpOnly: httpOnly,
 		MaxAge: max(1, int(until.Sub(j.now)/time.Second)), Secure: j.secure, SameSite: http.SameSiteLaxMode,
@@ -98,12 +109,24 @@ func (s *Site) proofPath() string {
 	return s.BasePath
 }
 
+// otherProofPath is where sl_proof was, or will be, before or after a door
+// outside BasePath was opened.
+func (s *Site) otherProofPath() string {
+	if s.proofPath() == "/" {
+		return s.BasePath
+	}
+	return "/"
+}
+
 // decided sets what a decision leaves in the browser and expires what it no
 // longer covers.
 func (j *jar) decided(g *Grant) {
 	r := &g.Receipt
 	j.keep(ChoiceCookie, j.site.remembered(r).String(), "/", false, r.Expires)
 	var gone []string
+	if j.proofs > 1 && j.site.BasePath != "" {
+		j.end(ProofCookie, j.site.otherProofPath(), j.domain) // it would be sent beside the new one
+	}
 	if g.Signed != "" {
 		j.keep(ProofCookie, g.Signed, j.site.proofPath(), true, r.Expires)
 	} else if _, sent := j.sent[ProofCookie]; sent || g.Cut != nil {

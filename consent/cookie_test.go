@@ -112,6 +112,7 @@ func TestCookieScope(t *testing.T) {
 		{"an address", func(s *Site) { s.Domain, s.PublicURL = "127.0.0.1", "http://127.0.0.1/_s" }, "127.0.0.1:8080", "", "Path=/", "/_s"},
 		{"an IPv6 address", func(s *Site) { s.Domain, s.PublicURL = "::1", "http://[::1]/_s" }, "[::1]:8080", "", "Path=/", "/_s"},
 		{"a single label", func(s *Site) { s.Domain, s.PublicURL = "intranet", "http://intranet/_s" }, "intranet", "", "Path=/", "/_s"},
+		{"another site lies below", func(s *Site) { s.HostCookies = true }, "www.example.com", "", "Path=/; Secure", "/_s"},
 		{"a root door is on", func(s *Site) { s.RootDoors = true }, "example.com", "", "Path=/; Domain=example.com; Secure", "/"},
 		{"mounted at the root", func(s *Site) { s.BasePath = "" }, "example.com", "", "Path=/; Domain=example.com; Secure", "/"},
 	} {
@@ -171,6 +172,44 @@ func TestVisitorRenewed(t *testing.T) {
 	short := lines(t, shop(), browser("POST", "example.com", "/_s/d", "", "sl_id="+at(thirteen.Add(time.Hour))), granting(t, "TOKEN", Analytics))
 	if id := cookieNamed(short, "sl_id"); !strings.Contains(id, "abcDEF-_123") || !strings.Contains(id, "Max-Age=3600;") {
 		t.Errorf("got %q, want the id kept for its last hour", id)
+	}
+}
+
+// TestCookiesBeforeAnotherSiteBelow: cookies that were set for all subdomains go
+// where that is no more, or the site below would have them for months.
+func TestCookiesBeforeAnotherSiteBelow(t *testing.T) {
+	t.Parallel()
+	site := shop()
+	site.HostCookies = true
+	got := lines(t, site, browser("POST", "example.com", "/_s/d", "", "sl_choice=x", "sl_proof=x", "sl_id=x"), granting(t, "TOKEN", Analytics))
+	for _, want := range []string{
+		"sl_choice=; Path=/; Domain=example.com; Max-Age=0; Secure",
+		"sl_proof=; Path=/_s; Domain=example.com; Max-Age=0; Secure",
+		"sl_id=; Path=/; Domain=example.com; Max-Age=0; Secure",
+	} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no line %q in %q", want, got)
+		}
+	}
+}
+
+// TestProofAtAnotherPath: a door outside the base path was opened or closed, and
+// the cookie of before would go on beside the new one.
+func TestProofAtAnotherPath(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		root bool
+		want string
+	}{
+		"opened": {true, "sl_proof=; Path=/_s; Domain=example.com; Max-Age=0; Secure"},
+		"closed": {false, "sl_proof=; Path=/; Domain=example.com; Max-Age=0; Secure"},
+	} {
+		site := shop()
+		site.RootDoors = tc.root
+		got := lines(t, site, browser("POST", "example.com", "/_s/d", "", "sl_proof=a", "sl_proof=b"), granting(t, "TOKEN", Analytics))
+		if !slices.Contains(got, tc.want) {
+			t.Errorf("%s: no line %q in %q", name, tc.want, got)
+		}
 	}
 }
 

@@ -104,7 +104,7 @@ func (h *Handler) PostDecision(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("decision: %w", err)
 	}
-	g, err := h.decide(c, policy, in, RawToken(r, in.Token))
+	g, err := h.decide(c, policy, in, h.Ledger.RawToken(r, in.Token, policy))
 	if err != nil {
 		return err
 	}
@@ -413,7 +413,7 @@ func (h *Handler) subject(r *http.Request) (*Policy, Token, error) {
 	if err != nil {
 		return nil, Token{}, err
 	}
-	token, reason := h.Ledger.Authenticate(RawToken(r, ""), policy)
+	token, reason := h.Ledger.Authenticate(h.Ledger.RawToken(r, "", policy), policy)
 	if reason != Live {
 		return nil, Token{}, fmt.Errorf("%s: %w", reason, ErrUnauthorised)
 	}

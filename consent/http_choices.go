@@ -39,7 +39,7 @@ func (h *Handler) GetChoices(c echo.Context) error {
 		Notice: policy.Current.Version, Updated: policy.Site.Notice.Updated, PolicyURL: policy.Site.Notice.PolicyURL,
 		Signalled: policy.Site.Signalled(r.Header),
 	}
-	token, reason := h.Ledger.Authenticate(RawToken(r, ""), policy)
+	token, reason := h.Ledger.Authenticate(h.Ledger.RawToken(r, "", policy), policy)
 	page.Proved = reason == Live
 	page.Purposes = policy.choices(lang, page.words, func(use Use) bool {
 		return page.Proved && h.Ledger.Live(policy, token, use) == Live
@@ -139,7 +139,7 @@ func formError(err error) error {
 // act carries out the form's action and returns one of outcomes.
 func (h *Handler) act(c echo.Context, policy *Policy, form url.Values) (string, error) {
 	r := c.Request()
-	raw := RawToken(r, "")
+	raw := h.Ledger.RawToken(r, "", policy)
 	in := Choice{Site: policy.Site.Domain, Notice: form.Get("notice"), Language: h.speak(r, r.URL.Query().Get("lang"))}
 	done := "saved"
 	switch form.Get("action") {

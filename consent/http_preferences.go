@@ -45,7 +45,7 @@ func (h *Handler) PostPreferences(c echo.Context) error {
 	if err != nil {
 		return fmt.Errorf("preferences: %w", err)
 	}
-	token, reason := h.Ledger.Authenticate(RawToken(r, in.Token), policy)
+	token, reason := h.Ledger.Authenticate(h.Ledger.RawToken(r, in.Token, policy), policy)
 	if reason == Live {
 		reason = h.Ledger.Live(policy, token, Use{Purpose: Preference})
 	}

@@ -1,6 +1,7 @@
 package consent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -147,17 +148,29 @@ const (
 	ProofCookie = "sl_proof"
 )
 
-// RawToken returns the token that counts for a request: the body's, else the
-// header's, else the cookie's. The first one present decides, bad or not.
-func RawToken(r *http.Request, body string) string {
+// RawToken returns the token that counts for a request to a site: the body's,
+// else the header's, else the cookie's. The first one present decides, bad or
+// not. Of several cookies, as where a path has changed, it is the one of this
+// site's that was issued last.
+func (l *Ledger) RawToken(r *http.Request, body string, policy *Policy) string {
 	if body != "" {
 		return body
 	}
 	if h := r.Header.Get(TokenHeader); h != "" {
 		return h
 	}
-	if c, err := r.Cookie(ProofCookie); err == nil {
-		return c.Value
+	cookies := r.CookiesNamed(ProofCookie)
+	switch len(cookies) {
+	case 0:
+		return ""
+	case 1:
+		return cookies[0].Value
 	}
-	return ""
+	raw, last := "", Token{}
+	for _, c := range cookies {
+		if t, reason := l.Authenticate(c.Value, policy); reason == Live && t.Issued >= last.Issued {
+			raw, last = c.Value, t
+		}
+	}
+	return cmp.Or(raw, cookies[0].Value)
 }

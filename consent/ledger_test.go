@@ -2,6 +2,8 @@ package consent
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -243,6 +245,40 @@ func TestAuthenticate(t *testing.T) {
 		token, got := h.Authenticate(tc.raw, tc.policy)
 		if got != tc.want || (got == Live) != (token == *g.Token) {
 			t.Errorf("%s: %s, want %s", name, verdict(got), verdict(tc.want))
+		}
+	}
+}
+
+// TestTheCookieThatCounts: of several sl_proof it is this site's, and the last
+// issued, wherever it stands.
+func TestTheCookieThatCounts(t *testing.T) {
+	t.Parallel()
+	other := shop()
+	other.Domain = "example.org"
+	h := newHouse(t, shop(), other)
+	g := h.decide(t, AcceptAll, "", Analytics)
+	later := *g.Token
+	later.Issued++
+	old, last := g.Signed, h.Keys.Sign(later, "example.com")
+	foreign := h.Keys.Sign(later, "example.org")
+	for _, tc := range []struct {
+		cookies []string
+		want    string
+	}{
+		{nil, ""},
+		{[]string{foreign}, foreign},
+		{[]string{foreign, old}, old},
+		{[]string{old, foreign}, old},
+		{[]string{last, old, "hello"}, last},
+		{[]string{old, "hello", last}, last},
+		{[]string{"hello", foreign}, "hello"},
+	} {
+		r := httptest.NewRequest("POST", "/_s/e", nil)
+		for _, c := range tc.cookies {
+			r.AddCookie(&http.Cookie{Name: ProofCookie, Value: c})
+		}
+		if got := h.RawToken(r, "", h.policy); got != tc.want {
+			t.Errorf("%q: %q counts, want %q", tc.cookies, got, tc.want)
 		}
 	}
 }

@@ -110,7 +110,7 @@ func (h *Handler) renew(w http.ResponseWriter, r *http.Request, policy *Policy, 
 		return true
 	}
 	choice, err := ParseRemembered(cookie.Value)
-	token, reason := h.Ledger.Authenticate(RawToken(r, ""), policy)
+	token, reason := h.Ledger.Authenticate(h.Ledger.RawToken(r, "", policy), policy)
 	if err != nil || reason != Live {
 		return true
 	}

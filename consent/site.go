@@ -34,6 +34,7 @@ type Site struct {
 	CloseButton  bool
 	Variants     []Variant // shown to a share of visitors in the place of the above
 	RootDoors    bool      // a door outside BasePath is on (/api/event, /g/collect): sl_proof is set for "/"
+	HostCookies  bool      // another site of this server lies below Domain: cookies keep to their host, or its pages would have them
 }
 
 // Controller is who answers for the processing (GDPR Art. 13(1)(a), (b)).

@@ -123,6 +123,24 @@ func shape(path string) string {
 	return b.String()
 }
 
+// TestSiteBelowAnother: the cookies of the upper one keep to their host.
+func TestSiteBelowAnother(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte("sites: [{domain: shop.example.com}, {domain: example.com}, {domain: anexample.com}]"), "/etc/sluice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites, err := c.ConsentSites()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{false, true, false} {
+		if sites[i].HostCookies != want {
+			t.Errorf("%s: cookies keep to their host: %v, want %v", sites[i].Domain, sites[i].HostCookies, want)
+		}
+	}
+}
+
 func TestMinimalFile(t *testing.T) {
 	t.Parallel()
 	c, err := Parse([]byte("sites: [{domain: Example.com}]"), "/etc/sluice")

@@ -28,6 +28,7 @@ func (c *Config) ConsentSites() ([]*consent.Site, error) {
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", c.Sites[i].Domain, err)
 		}
+		s.HostCookies = slices.ContainsFunc(c.Sites, func(other Site) bool { return strings.HasSuffix(other.Domain, "."+s.Domain) })
 		sites[i] = s
 	}
 	return sites, nil
