@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/collector"
+	"sluice/consent"
 )
 
 // TestSentUntil: what was sent tells of an event, and goes when that does, or
@@ -23,6 +24,33 @@ func TestSentUntil(t *testing.T) {
 		row := newForwardRow(&f, origin{}, Retention{Events: c.events, Forwards: c.forwards})
 		if got := row.SentUntil.Format(time.DateOnly); got != c.want || row.SentUntil.After(row.KeepUntil) {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestEventGoesWithItsReceipt: under a long consent an event may come a year after
+// the decision; it is not kept for longer than the proof of it.
+func TestEventGoesWithItsReceipt(t *testing.T) {
+	t.Parallel()
+	decided := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	keep := Retention{Events: Period{Months: 25}, Receipts: Period{Months: 36}}
+	for _, c := range []struct {
+		name  string
+		after int // months
+		test  bool
+		want  string
+	}{
+		{"at once", 0, false, "2028-04-02"},
+		{"a year later", 12, false, "2029-03-02"},
+		{"a year later, on a test host", 12, true, "2027-03-09"},
+	} {
+		var row eventRow
+		e := collector.Event{Time: decided.AddDate(0, c.after, 0), Test: c.test, Token: consent.Token{Issued: uint32(decided.Unix())}}
+		if err := row.fill(&e, origin{}, keep); err != nil {
+			t.Fatal(err)
+		}
+		if got := row.KeepUntil.Format(time.DateOnly); got != c.want {
+			t.Errorf("%s: until %s, want %s", c.name, got, c.want)
 		}
 	}
 }

@@ -89,6 +89,11 @@ func (row *eventRow) fill(e *collector.Event, at origin, keep Retention) error {
 	if e.Test {
 		at.KeepUntil = keepUntil(e.Time, testRows)
 	}
+	// No event outlives its receipt: nobody could say any more whose it is, and an
+	// erasure would not find it.
+	if receipt := keepUntil(e.Token.IssuedAt(), keep.Receipts); receipt.Before(at.KeepUntil) {
+		at.KeepUntil = receipt
+	}
 	screen := ""
 	if e.ScreenWidth > 0 && e.ScreenHeight > 0 {
 		screen = strconv.Itoa(int(e.ScreenWidth)) + "x" + strconv.Itoa(int(e.ScreenHeight))

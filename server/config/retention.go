@@ -24,10 +24,10 @@ func (r *Retention) validate(k *checker, path string) {
 	}
 }
 
-// notice warns of receipts that go before the events that they cover.
+// notice warns of receipts that go before the events that they cover would.
 func (r *Retention) notice(k *checker, path string) {
 	if r.Events.longerThan(r.Receipts) {
-		k.say(path+".receipts", "%s is shorter than %s.events, %s: once a receipt has gone nothing tells whose events it covered, and a withdrawal or an erasure cannot find them; keep receipts for at least as long",
+		k.say(path+".receipts", "%s is shorter than %s.events, %s: once a receipt has gone nothing tells whose events it covered, so they go with it; keep receipts for at least as long",
 			r.Receipts, path, r.Events)
 	}
 }
