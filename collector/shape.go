@@ -9,6 +9,7 @@ import (
 
 	"sluice/collector/enrich"
 	"sluice/collector/jsonreader"
+	"sluice/consent"
 )
 
 // tidied counts what was changed on the way in, for the counters.
@@ -54,6 +55,7 @@ func (w *wireEvent) shape(t *tidied) (s shaped, problem string) {
 	case longer(e.ID, maxID):
 		return shaped{}, "id is longer than 64 characters"
 	}
+	e.Name = t.text(e.Name, maxName)
 	var ok bool
 	if s.address, ok = enrich.ParseAddress(strings.TrimSpace(w.url)); !ok {
 		return shaped{}, "url is not an absolute http or https address"
@@ -61,6 +63,7 @@ func (w *wireEvent) shape(t *tidied) (s shaped, problem string) {
 	if w.fragment != "" {
 		s.address.Path += "#" + w.fragment
 	}
+	s.address.Path = consent.EscapePath(s.address.Path) // as a browser does, which is not the only sender
 	t.cut += w.cut
 	e.Title = t.text(w.title, maxTitle)
 	e.props(w.props, t)
@@ -139,7 +142,7 @@ func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 // that is not there.
 func (e *Event) props(in []Prop, t *tidied) {
 	for i := range in {
-		in[i].Key = t.clean(in[i].Key, maxPropKey)
+		in[i].Key = t.text(in[i].Key, maxPropKey)
 		if text, ok := in[i].Value.(string); ok {
 			if tidy := t.text(text, maxPropValue); tidy != text {
 				in[i].Value = tidy
@@ -169,9 +172,9 @@ func (e *Event) items(raw string, t *tidied) string {
 		for key, value := range item {
 			switch v := value.(type) {
 			case string:
-				out[t.clean(key, maxPropKey)] = t.text(v, maxPropValue)
+				out[t.text(key, maxPropKey)] = t.text(v, maxPropValue)
 			case json.Number, bool:
-				out[t.clean(key, maxPropKey)] = v
+				out[t.text(key, maxPropKey)] = v
 			case nil:
 			default:
 				return problem

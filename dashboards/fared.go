@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"sluice/consent"
 	"sluice/dashboards/query"
 )
 
@@ -42,7 +43,7 @@ func askFared(ctx context.Context, db query.Querier, v View) (Fared, error) {
 	for _, p := range pages {
 		path := v.With("is", "event:page", p.Path).Path()
 		if p.Visits > 0 {
-			line := VitalsLine{Label: visible(p.Path), Path: path, Visits: thousands(float64(p.Visits))}
+			line := VitalsLine{Label: visible(consent.ReadablePath(p.Path)), Path: path, Visits: thousands(float64(p.Visits))}
 			for _, vital := range out.Heads {
 				line.Vitals = append(line.Vitals, rate(vital, vital.Value(p)))
 			}
@@ -50,7 +51,7 @@ func askFared(ctx context.Context, db query.Querier, v View) (Fared, error) {
 		}
 		if p.Readers > 0 {
 			out.Depths = append(out.Depths, Line{
-				Label: visible(p.Path), Path: path, Width: p.Depth,
+				Label: visible(consent.ReadablePath(p.Path)), Path: path, Width: p.Depth,
 				Values: []string{thousands(p.Depth) + "%", thousands(p.Whole) + "%"},
 			})
 		}

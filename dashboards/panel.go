@@ -27,12 +27,12 @@ type panel struct {
 
 // panels are all of them, in the order of the page.
 var panels = []panel{
-	{key: "pages", title: "Pages", column: "Page", dimension: "event:page", metrics: []string{"visitors", "pageviews"},
+	{key: "pages", title: "Pages", column: "Page", dimension: "event:page", label: consent.ReadablePath, metrics: []string{"visitors", "pageviews"},
 		only:  [3]string{"is", "event:name", "pageview"},
 		empty: "No page was viewed in this period."},
-	{key: "entries", title: "Entry pages", column: "Page", dimension: "visit:entry_page", metrics: []string{"visits", "bounce_rate"},
+	{key: "entries", title: "Entry pages", column: "Page", dimension: "visit:entry_page", label: consent.ReadablePath, metrics: []string{"visits", "bounce_rate"},
 		empty: "No visit began in this period."},
-	{key: "exits", title: "Exit pages", column: "Page", dimension: "visit:exit_page", metrics: []string{"visits"},
+	{key: "exits", title: "Exit pages", column: "Page", dimension: "visit:exit_page", label: consent.ReadablePath, metrics: []string{"visits"},
 		empty: "No visit began in this period."},
 	{key: "sources", title: "Sources", column: "Source", dimension: "visit:source", metrics: []string{"visitors", "bounce_rate"},
 		empty: "No visits in this period."},
@@ -56,7 +56,7 @@ var panels = []panel{
 	{key: "outbound", title: "Links to other sites", column: "Link", dimension: "event:props:link_url", event: consent.EventOutboundLink},
 	{key: "downloads", title: "Downloads", column: "File", dimension: "event:props:link_url", event: consent.EventFileDownload},
 	{key: "forms", title: "Forms sent", column: "Form", dimension: "event:props:form_id", event: consent.EventFormSubmit},
-	{key: "missing", title: "Missing pages", column: "Page", dimension: "event:page", event: consent.EventNotFound},
+	{key: "missing", title: "Missing pages", column: "Page", dimension: "event:page", label: consent.ReadablePath, event: consent.EventNotFound},
 	{key: "browsers", title: "Browsers", column: "Browser", dimension: "visit:browser", metrics: []string{"visitors"},
 		empty: "No visits in this period."},
 	{key: "systems", title: "Operating systems", column: "System", dimension: "visit:os", metrics: []string{"visitors"},

@@ -58,10 +58,13 @@ func (m *machine) openDoors() error {
 func siteOptions(s *config.Site) (collector.SiteOptions, error) {
 	rules, err := enrich.NewRules(s.KeepQuery, s.Mask)
 	o := collector.SiteOptions{
-		ExcludePaths: s.Exclude.Paths, ExcludeHosts: s.Exclude.Hostnames, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
+		ExcludeHosts: s.Exclude.Hostnames, ExcludeCountries: s.Exclude.Countries, ExcludeBots: s.Exclude.Bots,
 		Accept:     collector.Accept{Plausible: s.Accept.Plausible, Umami: s.Accept.Umami, GoatCounter: s.Accept.GoatCounter, Gtag: s.Accept.Gtag},
 		Rules:      rules,
 		HashRoutes: s.Measure.HashRoutes,
+	}
+	for _, path := range s.Exclude.Paths {
+		o.ExcludePaths = append(o.ExcludePaths, consent.EscapePath(path))
 	}
 	for _, n := range s.Exclude.IPs {
 		o.ExcludeIPs = append(o.ExcludeIPs, n.Prefix)

@@ -134,6 +134,8 @@ func TestMask(t *testing.T) {
 		{"an address", "/u/ada@example.com/edit", "/u/*email*/edit", 1},
 		{"an encoded address", "/u/ada%40example.com", "/u/*email*", 1},
 		{"two", "a@b.test and c@d.test", "*email* and *email*", 2},
+		{"an address of another script", "jürgen@web.de ada@münchen.de 用户@例子.中国", "*email* *email* *email*", 3},
+		{"the same in a path", "/u/ada@m%C3%BCnchen.de/j%C3%BC%40web.de", "/u/*email*/*email*", 2},
 		{"a handle is no address", "/@ada/posts", "/@ada/posts", 0},
 		{"hex", "/reset/0123456789abcdef0123456789abcdef/x", "/reset/*token*/x", 1},
 		{"a web token", "/t/eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.x", "/t/*token*.*token*.x", 2},

@@ -24,8 +24,12 @@ const numberRun = 13
 // and stays, because shops name products by it.
 const tokenRun = 24
 
-// emailPattern finds addresses also in percent-encoded text, where @ is %40.
-var emailPattern = regexp.MustCompile(`(?i)[a-z0-9._%+\-]+(?:@|%40)[a-z0-9\-]+(?:\.[a-z0-9\-]+)+`)
+// emailPattern finds addresses of any script (RFC 6531), also in
+// percent-encoded text, where @ is %40.
+var emailPattern = func() *regexp.Regexp {
+	const label = `(?:[\pL\pM\pN\-]|%[89A-F][0-9A-F])+`
+	return regexp.MustCompile(`(?i)[\pL\pM\pN._%+\-]+(?:@|%40)` + label + `(?:\.` + label + `)+`)
+}()
 
 // phonePattern finds international numbers (ITU-T E.164: + and at most 15
 // digits), also in percent-encoded text, and with the marks that people put

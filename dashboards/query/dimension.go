@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sluice/consent"
 )
 
 // scope says what a dimension is a property of.
@@ -26,6 +28,7 @@ type Dimension struct {
 	// a visit's events for ofVisit, with AT as the moment for ofTime.
 	value string
 	prop  string // the property's name, of event:props:NAME
+	path  bool   // a page's
 	goal  bool   // the site's goals that an event reaches
 	came  int    // place in acquisition, from 1; 0 for what is no part of it
 }
@@ -40,13 +43,13 @@ const (
 // dimensions lists every dimension but event:props:NAME.
 var dimensions = slices.Concat(
 	[]Dimension{
-		{Name: "event:page", value: "path", Unset: notSet},
+		{Name: "event:page", value: "path", Unset: notSet, path: true},
 		{Name: "event:hostname", value: "hostname", Unset: notSet},
 		{Name: "event:name", value: "name", Unset: notSet},
 		{Name: "event:currency", value: "currency", Unset: none},
 		{Name: "event:goal", goal: true, Unset: none},
-		{Name: "visit:entry_page", scope: ofVisit, value: "argMinIf(path, place, name = 'pageview')", Unset: notSet},
-		{Name: "visit:exit_page", scope: ofVisit, value: "argMaxIf(path, place, name = 'pageview')", Unset: notSet},
+		{Name: "visit:entry_page", scope: ofVisit, value: "argMinIf(path, place, name = 'pageview')", Unset: notSet, path: true},
+		{Name: "visit:exit_page", scope: ofVisit, value: "argMaxIf(path, place, name = 'pageview')", Unset: notSet, path: true},
 		first("source", direct),
 		first("channel", "Direct"),
 	},
@@ -127,5 +130,13 @@ func (d Dimension) stored(value string) string {
 	if value == d.Unset {
 		return ""
 	}
-	return value
+	return d.spelt(value)
+}
+
+// spelt returns a part of a value as rows spell it.
+func (d Dimension) spelt(part string) string {
+	if d.path {
+		return consent.EscapePath(part)
+	}
+	return part
 }

@@ -249,8 +249,11 @@ func (b *builder) here(f Filter) string {
 	}
 	any := make([]string, len(f.Values))
 	for i, v := range f.Values {
-		if strings.HasPrefix(o.name, "is") {
+		switch {
+		case strings.HasPrefix(o.name, "is"):
 			v = f.Dimension.stored(v)
+		case strings.HasPrefix(o.name, "contains"):
+			v = f.Dimension.spelt(v)
 		}
 		value := b.bind(v)
 		if f.AnyCase {

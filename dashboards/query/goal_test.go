@@ -89,3 +89,23 @@ func metricsNamed(t *testing.T, names ...string) []Metric {
 	}
 	return out
 }
+
+// TestPathsOfFilters: a marketer writes a path as people read it, rows have it as
+// browsers send it.
+func TestPathsOfFilters(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ dimension, value, stored, spelt string }{
+		{"event:page", "/größe", "/gr%C3%B6%C3%9Fe", "/gr%C3%B6%C3%9Fe"},
+		{"visit:entry_page", "/gr%C3%B6%C3%9Fe", "/gr%C3%B6%C3%9Fe", "/gr%C3%B6%C3%9Fe"},
+		{"visit:exit_page", "(not set)", "", "(not%20set)"},
+		{"visit:source", "Münchner Zeitung", "Münchner Zeitung", "Münchner Zeitung"},
+	} {
+		d, ok := FindDimension(tt.dimension)
+		if !ok {
+			t.Fatalf("no dimension %s", tt.dimension)
+		}
+		if stored, spelt := d.stored(tt.value), d.spelt(tt.value); stored != tt.stored || spelt != tt.spelt {
+			t.Errorf("%s %q: is asked for as %q, a part of it as %q, want %q and %q", tt.dimension, tt.value, stored, spelt, tt.stored, tt.spelt)
+		}
+	}
+}

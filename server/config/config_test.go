@@ -123,6 +123,25 @@ func shape(path string) string {
 	return b.String()
 }
 
+// TestPathsOfGoals are compared as browsers send them, and called as they were
+// written.
+func TestPathsOfGoals(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte(`sites: [{domain: example.com, goals: [{name: Danke, path: /danke-schön}], funnels: [{name: F, steps: [/größe, Danke]}]}]`), "/etc/sluice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sites, err := c.ConsentSites()
+	if err != nil {
+		t.Fatal(err)
+	}
+	danke := consent.Goal{Name: "Danke", Path: "/danke-sch%C3%B6n"}
+	want := []consent.Funnel{{Name: "F", Steps: []consent.Goal{{Name: "/größe", Path: "/gr%C3%B6%C3%9Fe"}, danke}}}
+	if diff := cmp.Diff([]consent.Goal{danke}, sites[0].Goals) + cmp.Diff(want, sites[0].Funnels); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
 // TestSiteBelowAnother: the cookies of the upper one keep to their host.
 func TestSiteBelowAnother(t *testing.T) {
 	t.Parallel()

@@ -81,15 +81,16 @@ func (s *Site) consent() (*consent.Site, error) {
 func (s *Site) goals() (goals []consent.Goal, funnels []consent.Funnel) {
 	named := map[string]consent.Goal{}
 	for _, g := range s.Goals {
-		named[g.Name] = consent.Goal(g)
-		goals = append(goals, consent.Goal(g))
+		goal := consent.Goal{Name: g.Name, Event: g.Event, Path: consent.EscapePath(g.Path)}
+		named[g.Name] = goal
+		goals = append(goals, goal)
 	}
 	for _, f := range s.Funnels {
 		out := consent.Funnel{Name: f.Name}
 		for _, step := range f.Steps {
 			goal, ok := named[step]
 			if !ok {
-				goal = consent.Goal{Name: step, Path: step}
+				goal = consent.Goal{Name: step, Path: consent.EscapePath(step)}
 			}
 			out.Steps = append(out.Steps, goal)
 		}

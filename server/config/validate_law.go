@@ -15,6 +15,9 @@ func (v *Service) validateLaw(k *checker, path, controller string, purposes []st
 	if !own && !known || !slices.Contains(purposes, string(out.Purpose)) {
 		return // said already
 	}
+	if out.Name == consent.Statistics && out.Purpose != consent.Analytics && out.Purpose != consent.Essential {
+		k.say(path+".purpose", "is not %s, under which the site's own events are asked for and taken; leave purpose out, or give a service of your own another name", consent.Analytics)
+	}
 	v.validateAdvertising(k, path, &out)
 	if out.Purpose == consent.Essential {
 		v.validateEssential(k, path, &out)

@@ -35,6 +35,8 @@ func TestLaw(t *testing.T) {
 		{"tag manager as marketing", "preset: google-tag-manager, purpose: marketing, consent_mode: [ad_storage]", "", ""},
 
 		{"statistics as essential", "preset: statistics, purpose: essential", "purpose", "statistics is not strictly necessary, so it needs consent; leave purpose out, which makes it analytics"},
+		{"statistics as a setting", "preset: statistics, purpose: preference", "purpose", "is not analytics, under which the site's own events are asked for"},
+		{"statistics as advertising", "name: statistics, provider: X, country: DE, purpose: marketing", "purpose", "is not analytics"},
 		{"recaptcha as essential", "preset: recaptcha, purpose: essential", "purpose", "recaptcha is not strictly necessary"},
 		{"own service as essential, for no reason", own("country: DE, purpose: essential"), "necessary", "is missing; an essential service runs without consent"},
 		{"own service as essential, for a reason", own("country: DE, purpose: essential, necessary: Keeps the basket."), "", ""},
