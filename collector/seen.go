@@ -11,15 +11,14 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"sluice/consent"
 )
 
 // KeyOfRecord returns what makes an event the same as another one (site,
 // consent and id), from its spool encoding.
 func KeyOfRecord(b []byte) (EventKey, error) {
-	if len(b) < fixedEvent || eventStrings[b[0]] == 0 {
-		return EventKey{}, ErrEventEncoding
+	e, err := decodeFixed(b)
+	if err != nil {
+		return EventKey{}, err
 	}
 	// The id and the site are the first two strings, see stringFields.
 	id, rest, ok := cutString(b[fixedEvent:])
@@ -27,7 +26,7 @@ func KeyOfRecord(b []byte) (EventKey, error) {
 	if !ok || !ok2 {
 		return EventKey{}, ErrEventEncoding
 	}
-	return keyOf(string(site), consent.ID(b[26:42]), string(id)), nil
+	return keyOf(string(site), e.Token.Consent, string(id)), nil
 }
 
 // Remember makes events count as duplicates from now on, as if they had been

@@ -81,7 +81,7 @@ func (m *machine) registerConsumers() error {
 	}
 	for _, c := range sp.Stats().Consumers {
 		if isForwarder(c.Name) && !slices.Contains(names, c.Name) {
-			m.log.Warn("a forwarder is no longer configured; what waited for it is dropped", "sink", c.Name, "events", c.Behind)
+			m.log.Warn("a forwarder is no longer configured; what waited for it is dropped", "sink", c.Name, "records", c.Behind)
 			if err := sp.Forget(c.Name); err != nil {
 				return fmt.Errorf("forget forwarder: %w", err)
 			}

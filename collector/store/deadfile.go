@@ -241,25 +241,10 @@ func (d *deadLetters) put(name string, letters []DeadLetter) error {
 			return fmt.Errorf("encode dead letter %s: %w", l.ID(), err)
 		}
 	}
-	if err := writeSynced(path+".tmp", lines.Bytes()); err != nil {
+	if err := consent.WriteFile(path, lines.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("write dead letters: %w", err)
 	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return fmt.Errorf("write dead letters: %w", err)
-	}
-	return syncDir(d.dir)
-}
-
-func writeSynced(path string, data []byte) (err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	return f.Sync()
+	return nil
 }
 
 func syncDir(dir string) (err error) {
