@@ -54,7 +54,11 @@ func readGtag(query url.Values, body string) (events []wireEvent, property strin
 		query = nil
 	}
 	for line := range strings.SplitSeq(body, "\n") {
-		own, err := url.ParseQuery(strings.TrimSuffix(line, "\r"))
+		line = strings.TrimSuffix(line, "\r")
+		if line == "" && len(events) > 0 {
+			continue // between two hits
+		}
+		own, err := url.ParseQuery(line)
 		w := wireEvent{wrong: true}
 		if err == nil && len(query)+len(own) <= maxHitParams {
 			w = gtagEvent(merge(query, own))

@@ -329,6 +329,9 @@ func TestGtagLittleWork(t *testing.T) {
 	if err != nil || len(events) != maxEvents || slices.ContainsFunc(events, func(w wireEvent) bool { return !w.wrong }) {
 		t.Errorf("%d events (%v), want %d that were not read", len(events), err, maxEvents)
 	}
+	if events, _, err := readGtag(url.Values{"v": {"2"}}, "en=x\r\n\r\n\nen=y\n"); err != nil || len(events) != 2 {
+		t.Errorf("two hits with empty lines between them: %d (%v)", len(events), err)
+	}
 	if events, _, err := readGtag(query, "en=x"+strings.Repeat("\n", 60_000)+"en=y"); !errors.Is(err, consent.ErrTooLarge) || len(events) > 0 {
 		t.Errorf("60,000 empty lines: %d events, %v", len(events), err)
 	}
