@@ -153,7 +153,12 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 			return // nobody is listening any more
 		case !listed:
 			p.RequestID = id
-			log.ErrorContext(r.Context(), "request failed", "door", c.Path(), "request_id", id, "err", err)
+			attrs := []any{"door", c.Path(), "request_id", id, "err", err}
+			var panicked *panicError
+			if errors.As(err, &panicked) {
+				attrs = append(attrs, "stack", string(panicked.stack))
+			}
+			log.ErrorContext(r.Context(), "request failed", attrs...)
 		case p.Status >= http.StatusInternalServerError:
 			log.WarnContext(r.Context(), "request refused", "door", c.Path(), "request_id", id, "err", err)
 		}

@@ -60,24 +60,28 @@ func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 
 // recoverer turns a panic into an error, so that it is a 500 with a request
 // id. net/http's own signal to drop the connection passes.
-func recoverer(log *slog.Logger) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) (err error) {
-			defer func() {
-				p := recover()
-				if p == nil {
-					return
-				}
-				if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is never wrapped
-					panic(p)
-				}
-				log.ErrorContext(c.Request().Context(), "handler panicked", "door", c.Path(), "stack", string(debug.Stack()))
-				err = fmt.Errorf("panic: %v", p)
-			}()
-			return next(c)
-		}
+func recoverer(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			p := recover()
+			if p == http.ErrAbortHandler { //nolint:errorlint // a sentinel that is never wrapped
+				panic(p)
+			}
+			if p != nil {
+				err = &panicError{p, debug.Stack()}
+			}
+		}()
+		return next(c)
 	}
 }
+
+// panicError is what a handler panicked with, and where.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // accessLog writes one line per request, at debug level: the door (never the
 // path as sent, nor a query), no address, no user agent.

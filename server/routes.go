@@ -24,7 +24,7 @@ func (m *machine) routes() (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = errorHandler(m.log)
 	e.IPExtractor = echo.ExtractIPDirect() // origins has put the client in the peer's place
-	e.Use(requestID, accessLog(m.log, m.metrics), recoverer(m.log), secure, limitBody)
+	e.Use(requestID, accessLog(m.log, m.metrics), recoverer, secure, limitBody)
 
 	for _, base := range m.bases() {
 		m.bindDoors(e, base)

@@ -97,7 +97,7 @@ func TestPanicIsAFiveHundred(t *testing.T) {
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	e := echo.New()
 	e.HTTPErrorHandler = errorHandler(log)
-	e.Use(requestID, accessLog(log, newMetrics()), recoverer(log))
+	e.Use(requestID, accessLog(log, newMetrics()), recoverer)
 	e.GET("/x", func(echo.Context) error { panic("203.0.113.5 did something") })
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/x", nil))
@@ -106,6 +106,9 @@ func TestPanicIsAFiveHundred(t *testing.T) {
 	}
 	if strings.Contains(w.Body.String(), "203.0.113.5") {
 		t.Errorf("body tells what panicked: %s", w.Body)
+	}
+	if n := strings.Count(out.String(), "level=ERROR"); n != 1 || !strings.Contains(out.String(), "server_test.go") {
+		t.Errorf("%d lines in the log, want one that says where: %s", n, &out)
 	}
 }
 

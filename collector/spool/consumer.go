@@ -122,9 +122,10 @@ func (c *consumer) tell(seq uint64) {
 
 // Consume delivers committed records to sink, from where the consumer of this
 // name stopped last; a new one starts with the oldest record in the spool, which
-// holds all it needs only if [Spool.Register] was called in time. It runs until ctx is done or the spool closes, and then returns nil; an error
-// means that it could not start: a name that is no file name or is running, a
-// damaged cursor (*CorruptionError), no room for a cursor.
+// holds all it needs only if [Spool.Register] was called in time. It runs until
+// ctx is done or the spool closes, and then returns nil; an error means that it
+// could not start: a name that is no file name or is running, a damaged cursor
+// (*CorruptionError), no room for a cursor.
 func (s *Spool) Consume(ctx context.Context, name string, sink Sink, o ConsumerOptions) error {
 	if err := checkName(name); err != nil {
 		return err

@@ -165,9 +165,10 @@ func (s *Spool) Head() (head []byte, seq uint64) { return s.head, s.headBase }
 
 // Append puts entries on disk, in one frame, and returns once they are there or
 // cannot be. An empty append does nothing. Errors: ErrFull when the disk limit
-// is reached, the disk is full or too many appends wait; ErrClosed; ErrTooLarge,
-// which also fails the appends that share the frame; an I/O error; ctx.Err() if
-// ctx was done before the entries were queued, and only then.
+// is reached, the disk is full or too many appends wait; ErrClosed; ErrTooLarge
+// where the entries have more than 8 MiB together, which also fails the appends
+// that share the frame; an I/O error; ctx.Err() if ctx was done before the
+// entries were queued, and only then.
 func (s *Spool) Append(ctx context.Context, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
