@@ -73,7 +73,7 @@ var (
 	headerPattern  = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
 	digestPattern  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	clusterPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+	clusterPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) // as in collector/store
 	emailPattern   = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
 )
 

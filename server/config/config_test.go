@@ -302,6 +302,34 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestClickHouseURL: several hosts are fine under every scheme, and https needs
+// no parameter that says it again.
+func TestClickHouseURL(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"embedded":                              "embedded",
+		"clickhouse://u:p@h1:9000,h2:9000/x":    "clickhouse://u:p@h1:9000,h2:9000/x",
+		"http://h1:8123,h2:8123/x":              "http://h1:8123,h2:8123/x",
+		"https://h1:8443,h2:8443/x":             "https://h1:8443,h2:8443/x?secure=true",
+		"https://h/x?dial_timeout=1s":           "https://h/x?dial_timeout=1s&secure=true",
+		"https://h/x?secure=true":               "https://h/x?secure=true&secure=true",
+		"tcp://h:9000/x":                        "", // the store knows no such scheme
+		"https://h/x?secure=false":              "",
+		"clickhouse://h:9000/x?dial_timeout=1x": "",
+		"clickhouse:///x":                       "",
+		"https:h":                               "",
+	} {
+		c, err := Parse(fmt.Appendf(nil, "clickhouse: {url: %q}\nsites: [{domain: example.com}]", url), t.TempDir())
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "clickhouse.url: ") {
+				t.Errorf("%s: got %v, want it refused", url, err)
+			}
+		} else if err != nil || c.ClickHouse.URL.Reveal() != want {
+			t.Errorf("%s: got %v, %v; want %s", url, c.ClickHouse.URL.Reveal(), err, want)
+		}
+	}
+}
+
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
 	c, err := Parse([]byte("clickhouse: {url: 'clickhouse://u:hunter2@h:9000/sluice'}\nsites: [{domain: example.com}]"), t.TempDir())

@@ -63,6 +63,14 @@ func (c *Config) complete(dir string) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+	// The driver asks for the parameter beside the scheme; the first one counts.
+	if url := c.ClickHouse.URL; strings.HasPrefix(url.Reveal(), "https://") {
+		separator := Secret("?")
+		if strings.Contains(url.Reveal(), "?") {
+			separator = "&"
+		}
+		c.ClickHouse.URL += separator + "secure=true"
+	}
 	c.Server.BasePath = strings.TrimSuffix(c.Server.BasePath, "/")
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
 	for i := range c.Sites {

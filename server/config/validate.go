@@ -2,12 +2,12 @@ package config
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 
 	"filippo.io/age"
+	"github.com/ClickHouse/clickhouse-go/v2"
 )
 
 // validate returns every problem of a decoded file.
@@ -72,7 +72,7 @@ func (c *Config) validateStorage(k *checker) {
 		k.clickHouse("clickhouse.url", c.ClickHouse.URL.Reveal())
 	}
 	if c.ClickHouse.Cluster != "" && !clusterPattern.MatchString(c.ClickHouse.Cluster) {
-		k.say("clickhouse.cluster", "%q is not the name of a cluster", c.ClickHouse.Cluster)
+		k.say("clickhouse.cluster", "%q is not the name of a cluster; it has letters, digits, and _ - . alone", c.ClickHouse.Cluster)
 	}
 	if c.ClickHouse.Cluster != "" && c.ClickHouse.Embedded() {
 		k.say("clickhouse.cluster", "needs servers; set clickhouse.url to theirs or leave it out")
@@ -128,14 +128,15 @@ func (c *Config) validateBackup(k *checker) {
 }
 
 // clickHouse checks the URL without ever repeating it: it holds a password.
+// The driver reads it, so that what passes here is what the store can open.
 func (k *checker) clickHouse(path, raw string) {
-	u, err := url.Parse(raw)
-	if err != nil {
-		k.say(path, `is not a URL; write embedded or clickhouse://user:password@host:9000/sluice`)
+	scheme, _, _ := strings.Cut(raw, "://")
+	if !slices.Contains([]string{"clickhouse", "http", "https"}, scheme) {
+		k.say(path, `has no known scheme; write embedded, clickhouse://host:9000/sluice or https://host:8443/sluice`)
 		return
 	}
-	if !slices.Contains([]string{"clickhouse", "tcp", "http", "https"}, u.Scheme) || u.Host == "" {
-		k.say(path, `has no known scheme or no host; write embedded, clickhouse://host:9000/sluice or https://host:8443/sluice`)
+	if _, err := clickhouse.ParseDSN(raw); err != nil {
+		k.say(path, `is not a URL that ClickHouse's driver reads; write clickhouse://user:password@host:9000/sluice or https://user:password@host:8443/sluice, with a password's special characters as %%XX`)
 	}
 }
 
