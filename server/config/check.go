@@ -81,11 +81,18 @@ func isHost(s string) bool {
 	return len(s) <= 253 && (hostPattern.MatchString(s) || net.ParseIP(s) != nil)
 }
 
+// maxSocketPath is what an address of a unix socket holds, its last byte
+// excepted (unix(7)).
+const maxSocketPath = 107
+
 // listen checks host:port or unix:/path.
 func (k *checker) listen(path, value string) {
 	if file, ok := strings.CutPrefix(value, "unix:"); ok {
 		if file == "" {
 			k.say(path, "names no socket; write unix:/run/sluice.sock")
+		}
+		if len(file) > maxSocketPath {
+			k.say(path, "%s is longer than the %d bytes that the path of a socket may have", file, maxSocketPath)
 		}
 		return
 	}

@@ -249,6 +249,10 @@ func TestProblems(t *testing.T) {
 		{"viewer of nothing", site + "users: [{email: a@b, password_hash: x, role: viewer}]\n", []string{
 			`3:9: users[0].sites: a viewer without sites`, `3:22: users[0].password_hash: is not an argon2id hash`,
 		}},
+		{"sockets", "server: {listen: 'unix:', metrics_listen: 'unix:/" + strings.Repeat("x", 107) + "', listen_mode: '0680'}\n" + site, []string{
+			`server.listen: names no socket`, `is longer than the 107 bytes`, `server.listen_mode: "0680" is not a mode; write 0660`,
+		}},
+		{"mode of nobody", "server: {listen_mode: 0}\n" + site, []string{`server.listen_mode: "0" is not a mode`}},
 		{"password hash that is too light", site + "users: [{email: a@b, password_hash: '$argon2id$v=19$m=4096,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc', role: admin}]\n", []string{
 			`users[0].password_hash: has parameters out of bounds, m=4096,t=2,p=1: m is 8192 to 262144, t and p are 1 to 16; make one with: sluice user hash`,
 		}},
@@ -299,6 +303,28 @@ func TestProblems(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})
+	}
+}
+
+func TestSocketsAreBesideTheFile(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]Server{
+		"":                           {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`listen: "unix:run/s.sock"`:  {Listen: "unix:/etc/sluice/run/s.sock", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`listen: "unix:/run/s.sock"`: {Listen: "unix:/run/s.sock", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`metrics_listen: "unix:m"`:   {Listen: "127.0.0.1:8080", MetricsListen: "unix:/etc/sluice/m", ListenMode: 0o660},
+		`listen_mode: 0666`:          {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o666},
+		`listen_mode: "600"`:         {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o600},
+	} {
+		c, err := Parse([]byte("server: {"+file+"}\nsites: [{domain: example.com}]"), "/etc/sluice")
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		got := Server{Listen: c.Server.Listen, MetricsListen: c.Server.MetricsListen, ListenMode: c.Server.ListenMode}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
 	}
 }
 

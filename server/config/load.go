@@ -63,6 +63,11 @@ func (c *Config) complete(dir string) {
 			*path = filepath.Join(dir, *path)
 		}
 	}
+	for _, listen := range []*string{&c.Server.Listen, &c.Server.MetricsListen} {
+		if path, ok := strings.CutPrefix(*listen, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+			*listen = "unix:" + filepath.Join(dir, path)
+		}
+	}
 	// The driver asks for the parameter beside the scheme; the first one counts.
 	if url := c.ClickHouse.URL; strings.HasPrefix(url.Reveal(), "https://") {
 		separator := Secret("?")
