@@ -306,6 +306,31 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestTestHosts(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"localhost":             "",
+		"stage.example.com":     "",
+		"*.stage.example.com":   "",
+		"*.example.com":         "", // example.com itself stays
+		"*.preview.example.dev": "",
+		"*.test":                "",
+		"example.com":           "covers example.com itself",
+		"Example.com":           "covers example.com itself",
+		"*.com":                 "covers example.com itself",
+		"*.dev":                 "covers the sites of others: under dev anybody registers names",
+		"*.co.uk":               "covers the sites of others",
+		"*.github.io":           "covers the sites of others",
+		"*.":                    "is not a host name",
+		"https://localhost":     "is not a host name",
+	} {
+		_, err := Parse(fmt.Appendf(nil, "sites: [{domain: example.com, test_hosts: [%q]}]", host), t.TempDir())
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "test_hosts[0]: ") || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", host, err, want)
+		}
+	}
+}
+
 func TestSocketsAreBesideTheFile(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string]Server{
