@@ -21,6 +21,10 @@ func TestBadRequests(t *testing.T) {
 		fields        []string
 	}{
 		{"nothing", `{}`, []string{"metrics"}},
+		{"unknown keys", `{"metrics":["visits"],"date_range":"7d","filter":[],"Site_ID":"x","include":{"imports":true,"total":true},"pagination":{"page":2}}`,
+			[]string{"filter", "include.total", "pagination.page"}},
+		{"unknown modifier", `{"metrics":["visits"],"date_range":"7d","filters":[["is","visit:os",["x"],{"case_sensitve":false}],["is","visit:os",["x"],{},{}]]}`, []string{"filters[0]", "filters[1]"}},
+		{"a second filter under not", `{"metrics":["visits"],"date_range":"7d","filters":[["not",["is","visit:os",["x"]],["is","visit:os",["y"]]]]}`, []string{"filters[0]"}},
 		{"unknown metric and dimension", `{"metrics":["visitors","luck"],"dimensions":["visit:shoe"],"date_range":"7d"}`, []string{"metrics[1]", "dimensions[0]"}},
 		{"figure of visits for each page", `{"metrics":["bounce_rate"],"dimensions":["event:page"],"date_range":"7d"}`, []string{"metrics[0]"}},
 		{"dimension twice", `{"metrics":["visits"],"dimensions":["visit:os","visit:os"],"date_range":"7d"}`, []string{"dimensions[1]"}},
@@ -65,6 +69,26 @@ func TestBadRequests(t *testing.T) {
 				t.Errorf("fields (-want +got):\n%s\n%v", diff, err)
 			}
 		})
+	}
+}
+
+// TestKnownKeys: what Plausible's clients send is taken, with nulls and all.
+func TestKnownKeys(t *testing.T) {
+	t.Parallel()
+	var r Request
+	const request = `{"site_id":"known.example","metrics":["visits"],"date_range":"7d","dimensions":[],"filters":[["is","visit:os",["x"],{"case_sensitive":false}]],
+		"order_by":null,"include":{"imports":true,"time_labels":false,"total_rows":true,"test":false},"pagination":{"limit":5,"offset":0},"attribution":"visit"}`
+	if err := json.Unmarshal([]byte(request), &r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.query(knownSite); err != nil {
+		t.Error(err)
+	}
+	if err := json.Unmarshal([]byte(`{"metrics":["visits"],"include":null,"pagination":null}`), &r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.query(knownSite); err != nil {
+		t.Error(err)
 	}
 }
 
