@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/language"
 )
 
@@ -79,6 +80,16 @@ var (
 
 func isHost(s string) bool {
 	return len(s) <= 253 && (hostPattern.MatchString(s) || net.ParseIP(s) != nil)
+}
+
+// notHost says that value is no host name, and what to do about it: to write
+// its ASCII form, where it has one.
+func (k *checker) notHost(path, value, remedy string) {
+	name := strings.TrimPrefix(value, "*.")
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil && isHost(ascii) {
+		remedy = "write its ASCII form, " + strings.TrimSuffix(value, name) + ascii
+	}
+	k.say(path, "%q is not a host name; %s", value, remedy)
 }
 
 // maxSocketPath is what an address of a unix socket holds, its last byte

@@ -234,6 +234,9 @@ func TestProblems(t *testing.T) {
 			`4:5: sites[0].domain: "https://example.com" is not a host name`,
 			`5:5: sites[0].timezone: "Mars/Olympus" is not a time zone`,
 		}},
+		{"name with an umlaut", "sites:\n  - domain: München.example\n", []string{`2:5: sites[0].domain: "münchen.example" is not a host name; write its ASCII form, xn--mnchen-3ya.example`}},
+		{"name of an address", "sites:\n  - domain: https://münchen.example/\n", []string{`is not a host name; write example.com, without scheme`}},
+		{"byte order mark", "\ufeffdata_dir: /tmp\nsights: x\n" + site, []string{`2:1: sights: unknown key`}},
 		{"no site", "data_dir: /tmp\n", []string{`sites: names no site`}},
 		{"empty file", "", []string{`sites: names no site`}},
 		{"two sites, one domain", site + "  - domain: EXAMPLE.com\n", []string{`3:5: sites[1].domain: "example.com" is already used by sites[0].domain`}},
@@ -322,7 +325,8 @@ func TestTestHosts(t *testing.T) {
 		"*.co.uk":               "covers the sites of others",
 		"*.github.io":           "covers the sites of others",
 		"*.":                    "is not a host name",
-		"https://localhost":     "is not a host name",
+		"https://localhost":     "is not a host name; write localhost or",
+		"*.münchen.example":     "is not a host name; write its ASCII form, *.xn--mnchen-3ya.example",
 	} {
 		_, err := Parse(fmt.Appendf(nil, "sites: [{domain: example.com, test_hosts: [%q]}]", host), t.TempDir())
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "test_hosts[0]: ") || !strings.Contains(err.Error(), want)) {

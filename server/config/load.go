@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,7 @@ func Parse(data []byte, dir string) (*Config, error) {
 }
 
 func parse(data []byte, dir string, env func(string) (string, bool)) (*Config, []Problem) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // editors on Windows begin with a byte order mark
 	c := Default()
 	d := &decoder{dir: dir, env: env, places: map[string]place{}}
 	d.decode(data, c)

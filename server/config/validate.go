@@ -58,7 +58,7 @@ func (c *Config) validateServer(k *checker) {
 	}
 	for i, d := range s.TLS.Domains {
 		if !hostPattern.MatchString(d) {
-			k.say(fmt.Sprintf("server.tls.domains[%d]", i), "%q is not a host name", d)
+			k.notHost(fmt.Sprintf("server.tls.domains[%d]", i), d, "write stats.example.com")
 		}
 	}
 	if s.TLS.Email != "" && !emailPattern.MatchString(s.TLS.Email) {

@@ -29,7 +29,7 @@ const (
 
 func (s *Site) validate(k *checker, path string) {
 	if k.required(path+".domain", s.Domain, "it is the one value that a site cannot do without") && !isHost(s.Domain) {
-		k.say(path+".domain", "%q is not a host name; write example.com, without scheme, port and path", s.Domain)
+		k.notHost(path+".domain", s.Domain, "write example.com, without scheme, port and path")
 	}
 	if s.PublicURL != "" {
 		k.webURL(path+".public_url", s.PublicURL)
@@ -64,7 +64,7 @@ func (s *Site) validate(k *checker, path string) {
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
 	for i, h := range s.Exclude.Hostnames {
 		if !isHost(strings.TrimPrefix(h, "*.")) {
-			k.say(fmt.Sprintf("%s.exclude.hostnames[%d]", path, i), `%q is not a host name; write intern.example.com or "*.example.com"`, h)
+			k.notHost(fmt.Sprintf("%s.exclude.hostnames[%d]", path, i), h, `write intern.example.com or "*.example.com"`)
 		}
 	}
 	s.Measure.validate(k, path+".measure")
@@ -77,7 +77,7 @@ func (k *checker) testHost(path, host, domain string) {
 	covers := consent.Site{TestHosts: []string{host}}
 	switch itself, _ := covers.Owns(domain); {
 	case !isHost(parent):
-		k.say(path, `%q is not a host name; write localhost or "*.preview.example.dev"`, host)
+		k.notHost(path, host, `write localhost or "*.preview.example.dev"`)
 	case itself:
 		k.say(path, `%q covers %s itself, whose data would all be test data and go after 7 days; name the hosts where the site is tested`, host, domain)
 	case wild && isPublicSuffix(parent):
@@ -211,7 +211,7 @@ func (v *Service) validate(k *checker, path string, purposes []string) {
 	}
 	for i, h := range v.Hosts {
 		if !isHost(strings.TrimPrefix(strings.ToLower(h), "*.")) {
-			k.say(fmt.Sprintf("%s.hosts[%d]", path, i), "%q is not a host name", h)
+			k.notHost(fmt.Sprintf("%s.hosts[%d]", path, i), h, "write static.example.com, without scheme, port and path")
 		}
 	}
 	for i, cookie := range v.Cookies {
