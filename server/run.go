@@ -352,7 +352,7 @@ func shutdown(s *http.Server, deadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		return errors.Join(s.Close())
+		return s.Close()
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -125,6 +126,22 @@ func TestSQL(t *testing.T) {
 	}
 	if bound == 0 {
 		t.Error("no value is bound")
+	}
+}
+
+// TestReportsEnd: every query but the parts of others has a limit of time.
+func TestReportsEnd(t *testing.T) {
+	t.Parallel()
+	parts := []string{"by_event", "by_visit", "credited", "sessions_with", "visits"}
+	entries, err := files.ReadDir("sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".sql")
+		if limited := strings.Contains(statement(name), "SETTINGS max_execution_time = "); limited == slices.Contains(parts, name) {
+			t.Errorf("%s.sql: limit of time %v", name, limited)
+		}
 	}
 }
 
