@@ -11,11 +11,12 @@
 // spool encoding. It is built in gate.go alone, from a [Permit] that only the
 // gate hands out: code that skipped the gate would not compile.
 //
-// One bad event costs no other: a body is read in one pass (json.go), what is
-// wrong with an event stays with it, and every event is either kept or named
-// in the answer with its reason and counted. What a client may retry is decided
-// before the disk (an id is reserved, a session opened) and taken back if the
-// disk refuses; the answer never depends on whether the client still waits.
+// One bad event costs no other: a body is read in one pass (jsonreader and
+// wire.go), what is wrong with an event stays with it, and every event is either
+// kept or named in the answer with its reason and counted. What a client may
+// retry is decided before the disk (an id is reserved, a session opened) and
+// taken back if the disk refuses; the answer never depends on whether the client
+// still waits.
 //
 // A session's events all carry how it began (source, channel, UTM), so that a
 // report by channel needs no second look at a session's first event.

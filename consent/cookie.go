@@ -49,7 +49,8 @@ type jar struct {
 
 // newJar prepares an answer to r. A test host keeps its cookies to itself:
 // the site's domain is not its own. There Secure follows the page, since a
-// preview need not have a certificate.
+// preview need not have a certificate: Origin names its scheme, or URL.Scheme,
+// as the proxy tells.
 func (s *Site) newJar(r *http.Request, now time.Time) *jar {
 	j := &jar{site: s, sent: map[string]string{}, host: s.doorHost(r), secure: s.Secure(), now: now}
 	for _, c := range r.Cookies() {
@@ -66,7 +67,7 @@ func (s *Site) newJar(r *http.Request, now time.Time) *jar {
 		}
 	}
 	if test, _ := s.Owns(j.host); test {
-		j.secure = j.secure && (r.TLS != nil || strings.HasPrefix(r.Header.Get("Origin"), "https://"))
+		j.secure = j.secure && (r.URL.Scheme == "https" || strings.HasPrefix(r.Header.Get("Origin"), "https://"))
 	} else if sharable(s.Domain) {
 		j.domain = s.Domain
 	}

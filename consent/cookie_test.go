@@ -300,3 +300,17 @@ func TestExpiryIsBounded(t *testing.T) {
 		t.Errorf("%q is not expired where it was set: %q", "sl_proof", want)
 	}
 }
+
+// TestTestHostBehindTLS: a GET of the same origin carries no Origin; there the
+// proxy's word on the scheme counts (see server's origins).
+func TestTestHostBehindTLS(t *testing.T) {
+	t.Parallel()
+	for scheme, want := range map[string]bool{"https": true, "http": false, "": false} {
+		r := browser("GET", "a.preview.example.dev", "/_s/b", "")
+		r.URL.Scheme = scheme
+		got := cookieNamed(lines(t, shop(), r, granting(t, "TOKEN", Analytics)), "sl_choice")
+		if secure := strings.Contains(got, "; Secure"); secure != want {
+			t.Errorf("scheme %q: Secure is %v, want %v: %s", scheme, secure, want, got)
+		}
+	}
+}

@@ -15,6 +15,7 @@ var (
 	ErrNotJSON         = errors.New("body is not JSON")
 	ErrTooLarge        = errors.New("body is too large")
 	ErrMediaType       = errors.New("content type is not accepted")
+	ErrNotForm         = errors.New("content type is not that of a form")
 	ErrUnavailable     = errors.New("cannot keep this now")
 	ErrTooMany         = errors.New("too many requests")
 	ErrUnauthorised    = errors.New("no valid token")

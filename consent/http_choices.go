@@ -94,14 +94,14 @@ var sameOrigin = http.NewCrossOriginProtection()
 
 // PostChoices takes the page's form: action save, accept_all, reject_all,
 // withdraw or erase; purpose and service name what is ticked. It answers 303
-// to the page. Errors: ErrMediaType, ErrUnknownSite, ErrForbiddenOrigin,
+// to the page. Errors: ErrNotForm, ErrUnknownSite, ErrForbiddenOrigin,
 // *FieldError, ErrTooMany, ErrUnavailable.
 func (h *Handler) PostChoices(c echo.Context) error {
 	r := c.Request()
 	private(c)
 	kind, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	if err != nil || kind != echo.MIMEApplicationForm {
-		return fmt.Errorf("choices: type %q: %w", r.Header.Get(echo.HeaderContentType), ErrMediaType)
+		return fmt.Errorf("choices: type %q: %w", r.Header.Get(echo.HeaderContentType), ErrNotForm)
 	}
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {

@@ -261,8 +261,8 @@ func TestChoicesBadForms(t *testing.T) {
 	if d.submit("/_s/choices", url.Values{"action": {strings.Repeat("x", maxForm)}}); !errors.Is(d.error, ErrTooLarge) {
 		t.Errorf("too large: %v, want ErrTooLarge", d.error)
 	}
-	if d.send(d.handler.PostChoices, "POST", "/_s/choices", `{"action":"withdraw"}`); !errors.Is(d.error, ErrMediaType) {
-		t.Errorf("JSON: %v, want ErrMediaType", d.error)
+	if d.send(d.handler.PostChoices, "POST", "/_s/choices", `{"action":"withdraw"}`); !errors.Is(d.error, ErrNotForm) {
+		t.Errorf("JSON: %v, want ErrNotForm", d.error)
 	}
 	if d.submit("/_s/choices?site=example.net", url.Values{}); !errors.Is(d.error, ErrUnknownSite) {
 		t.Errorf("unknown site: %v", d.error)

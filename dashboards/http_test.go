@@ -269,6 +269,20 @@ func TestPages(t *testing.T) {
 		}
 	})
 
+	t.Run("a pattern that ClickHouse does not compile is not in effect", func(t *testing.T) {
+		t.Parallel()
+		f := []string{`matches,event:page,\pL{1000}`, "is,visit:source," + hostile[1]}
+		text := words(t, get(t, e, "/dashboards/shop.example?"+url.Values{"period": {"day"}, "f": f}.Encode()).Body.Bytes())
+		for _, want := range []string{"A regular expression of this address is more than ClickHouse compiles; none is in effect.", "Source is " + hostile[1], "Visitors 1 new"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("page does not say %q", want)
+			}
+		}
+		if strings.Contains(text, "matches") || t.Failed() {
+			t.Errorf("page shows a filter that is not in effect, or no figures:\n%s", text)
+		}
+	})
+
 	t.Run("a site of others does not exist", func(t *testing.T) {
 		t.Parallel()
 		for _, site := range []string{"secret.example", "no.example"} {
@@ -289,6 +303,8 @@ func TestPages(t *testing.T) {
 			{`{"metrics":["visitors"],"date_range":"day"}`, "wrong shape: site_id"},
 			{`{"site_id":"shop.example","metrics":["luck"],"date_range":"day"}`, "wrong shape: metrics[0]"},
 			{`{"site_id":7}`, "wrong shape: site_id"},
+			{`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day","filter":[["is","event:page",["/"]]]}`, "wrong shape: filter: is no key here: use one of attribution, date_range, "},
+			{`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day","filters":[["matches","event:page",["\\pL{1000}"]]]}`, "query statistics of shop.example: wrong shape: filters: a regular expression"},
 			{`[`, consent.ErrNotJSON.Error()},
 		}
 		for _, tt := range tests {

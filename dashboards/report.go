@@ -2,7 +2,9 @@ package dashboards
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,19 +36,34 @@ const (
 	pageTime     = 10 * time.Second
 )
 
-// report asks for every panel of a view, several at a time. A panel whose query
-// fails says so; the others are not affected.
+// report fills the page of a view. Where ClickHouse cannot compile one of its
+// patterns, they are not in effect.
 func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report {
 	ctx, cancel := context.WithTimeout(ctx, pageTime)
 	defer cancel()
+	r, ok := h.askAll(ctx, v, p)
+	if !ok {
+		r, _ = h.askAll(ctx, v.withoutPatterns(), p)
+	}
+	return r
+}
+
+// askAll asks for every panel of a view, several at a time. A panel whose query
+// fails says so; the others are not affected. ok is false where a filter was
+// refused.
+func (h *Handler) askAll(ctx context.Context, v View, p *consent.Policy) (r Report, ok bool) {
 	now := h.now()
-	r := Report{View: v, Dates: dates(v.span), Partial: now.Before(v.span.To)}
+	r = Report{View: v, Dates: dates(v.span), Partial: now.Before(v.span.To)}
 
 	var group errgroup.Group
 	group.SetLimit(panelsAtOnce)
+	var refused atomic.Bool
 	ask := func(name string, fn func() error) {
 		group.Go(func() error {
-			if err := fn(); err != nil {
+			var filter *consent.FieldError
+			if err := fn(); errors.As(err, &filter) {
+				refused.Store(true)
+			} else if err != nil {
 				h.log.ErrorContext(ctx, "panel failed", "panel", name, "site", v.Site.Domain, "err", err)
 			}
 			return nil
@@ -57,7 +74,7 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 		r.Tables = make([]Table, 1)
 		ask(one.key, func() (err error) { r.Tables[0], err = one.ask(ctx, h.db, v); return err })
 		h.wait(&group)
-		return r
+		return r, !refused.Load()
 	}
 	ask("headline", func() (err error) { r.Figures, err = askFigures(ctx, h.db, v, now); return err })
 	ask("chart", func() (err error) { r.Chart, err = askChart(ctx, h.db, v, now); return err })
@@ -85,7 +102,7 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 	})
 	r.Accounts = accounts(h.balance(v.Site.Domain), v.zone())
 	h.wait(&group)
-	return r
+	return r, !refused.Load()
 }
 
 // wait waits for every panel. None returns an error: each has shown its own.

@@ -166,6 +166,13 @@ func (v View) Without(i int) View {
 	return v
 }
 
+// withoutPatterns returns the view without its regular expressions, and says so.
+func (v View) withoutPatterns() View {
+	v.Filters = slices.DeleteFunc(slices.Clone(v.Filters), func(c Condition) bool { return strings.HasPrefix(c.Op, "matches") })
+	v.Problems = append(slices.Clone(v.Problems), "A regular expression of this address is more than ClickHouse compiles; none is in effect.")
+	return v
+}
+
 // filter joins all conditions.
 func (v View) filter() query.Filter {
 	filters := make([]query.Filter, len(v.Filters))

@@ -18,7 +18,8 @@ import (
 
 // auth knows who may see what: people by session, programs by API key.
 type auth struct {
-	users     map[string]config.User // by e-mail address, lower case
+	users     map[string]config.User          // by e-mail address, lower case
+	hashes    map[string]*config.PasswordHash // of the same users
 	keys      []apiKey
 	passwords *passwords
 	sessions  *sessions
@@ -36,12 +37,18 @@ type apiKey struct {
 
 func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, error) {
 	a := &auth{
-		users: map[string]config.User{}, passwords: newPasswords(), sessions: newSessions(now),
+		users: map[string]config.User{}, hashes: map[string]*config.PasswordHash{},
+		passwords: newPasswords(), sessions: newSessions(now),
 		accounts: newThrottle(now), networks: newThrottle(now),
 		secure: strings.HasPrefix(c.Server.PublicURL, "https://"), log: log,
 	}
-	for _, u := range c.Users {
-		a.users[strings.ToLower(u.Email)] = u
+	for i, u := range c.Users {
+		hash, err := config.ParsePasswordHash(u.PasswordHash)
+		if err != nil {
+			return nil, fmt.Errorf("users[%d].password_hash %w", i, err)
+		}
+		email := strings.ToLower(u.Email)
+		a.users[email], a.hashes[email] = u, &hash
 	}
 	for _, k := range c.APIKeys {
 		digest, err := hex.DecodeString(strings.TrimPrefix(k.KeyHash.Reveal(), "sha256:"))
@@ -67,7 +74,7 @@ func (a *auth) login(ctx context.Context, email, password string, from netip.Add
 		undoAccount()
 		return "", &waitError{wait}
 	}
-	ok, err := a.passwords.verify(ctx, a.users[email].PasswordHash.Reveal(), password)
+	ok, err := a.passwords.verify(ctx, a.hashes[email], password)
 	if err != nil {
 		undoAccount()
 		undoNetwork()

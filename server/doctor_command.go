@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 
@@ -71,6 +70,10 @@ func printReport(w io.Writer, r *doctor.Report) {
 // the site's own.
 func doctorOptions(path, page string) (doctor.Options, error) {
 	o := doctor.Options{URL: page}
+	u, err := doctor.ParsePage(page)
+	if err != nil {
+		return o, &usageError{"doctor: " + err.Error()}
+	}
 	all, err := consent.Presets()
 	if err != nil {
 		return o, err
@@ -93,7 +96,7 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 	for _, s := range sites {
 		policies = append(policies, &consent.Policy{Site: s})
 	}
-	p, err := consent.NewSites(policies...).ForHost(hostIn(page))
+	p, err := consent.NewSites(policies...).ForHost(u.Host)
 	if err != nil {
 		return o, &usageError{fmt.Sprintf("doctor: %s is of no site in %s; name the file with --config", page, configPath(path))}
 	}
@@ -105,14 +108,6 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 		Domain: p.Site.Domain, Host: consent.HostOf(p.Site.PublicURL), Base: p.Site.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen),
 	}
 	return o, nil
-}
-
-func hostIn(page string) string {
-	u, err := url.Parse(page)
-	if err != nil {
-		return ""
-	}
-	return u.Host
 }
 
 // byName orders services, so that two runs find the same.

@@ -76,6 +76,8 @@ var answers = []struct {
 		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 8 KiB for a decision or a form, 2 KiB for preferences."},
 	{err: consent.ErrMediaType, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
 		detail: "Send application/json (or text/plain that holds JSON, for sendBeacon), without Content-Encoding."},
+	{err: consent.ErrNotForm, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
+		detail: "This door takes a form: send application/x-www-form-urlencoded."},
 	{err: consent.ErrTooMany, status: http.StatusTooManyRequests, title: "Too many requests", retry: time.Minute,
 		detail: "Wait as long as Retry-After says. The operator sets how much is too much: limits in sluice.yaml."},
 	{err: consent.ErrUnavailable, status: http.StatusServiceUnavailable, title: "Cannot keep this now", retry: 30 * time.Second,
@@ -94,7 +96,7 @@ func problemOf(err error) (p problem, ok bool) {
 	var fields *consent.FieldError
 	if errors.As(err, &fields) {
 		p.Title, p.Status, p.Fields = "Wrong shape", http.StatusUnprocessableEntity, fields.Fields
-		p.Detail = "The JSON is well-formed, but these fields cannot be used."
+		p.Detail = "The request was read, but these fields cannot be used."
 		return p, true
 	}
 	for _, a := range answers {

@@ -24,7 +24,8 @@ var forwarding = []string{
 
 // origins settles where a request comes from before anything else sees it:
 // RemoteAddr becomes the client's address, Host the host that the browser
-// asked for, and the forwarding headers are gone.
+// asked for, URL.Scheme how it asked ("" where nobody says), and the forwarding
+// headers are gone.
 type origins struct {
 	trusted []netip.Prefix
 	proxies []namedProxy
@@ -63,6 +64,10 @@ func (o *origins) settle(r *http.Request) {
 	client, believed := o.client(r)
 	if host := lastOf(r.Header["X-Forwarded-Host"]); believed && host != "" {
 		r.Host = host
+	}
+	r.URL.Scheme = "" // a client may name one, in a request with the whole address
+	if scheme := lastOf(r.Header["X-Forwarded-Proto"]); believed && (scheme == "http" || scheme == "https") {
+		r.URL.Scheme = scheme
 	}
 	for _, name := range forwarding {
 		delete(r.Header, name)

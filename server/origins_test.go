@@ -106,6 +106,30 @@ func TestNobodyElseIsBelieved(t *testing.T) {
 	}
 }
 
+// TestScheme: how the browser asked is what a believed proxy says, and nobody
+// else.
+func TestScheme(t *testing.T) {
+	t.Parallel()
+	o := newOrigins(config.Default().Server)
+	for _, tt := range []struct{ name, peer, sent, want string }{
+		{"proxy over https", "127.0.0.1:4000", "https", "https"},
+		{"proxy over http", "127.0.0.1:4000", "http", "http"},
+		{"two proxies", "127.0.0.1:4000", "http, https", "https"},
+		{"unix socket", "@", "https", "https"},
+		{"proxy that says nothing", "127.0.0.1:4000", "", ""},
+		{"proxy that says something else", "127.0.0.1:4000", "gopher", ""},
+		{"client that claims it", "203.0.113.5:4000", "https", ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "https://site.example/_s/b", nil) // a whole address: also the client's word
+		r.RemoteAddr = tt.peer
+		r.Header.Set("X-Forwarded-Proto", tt.sent)
+		o.settle(r)
+		if r.URL.Scheme != tt.want || r.Header.Get("X-Forwarded-Proto") != "" {
+			t.Errorf("%s: got %q, want %q", tt.name, r.URL.Scheme, tt.want)
+		}
+	}
+}
+
 // FuzzForwardedFor holds two rules for whatever is written into the header:
 // from a peer that nobody listed it moves nothing, and from a proxy the last
 // address that is not a proxy's counts, whatever stands before it.

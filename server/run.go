@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 
 	"sluice/collector"
 	"sluice/collector/enrich"
@@ -218,13 +219,13 @@ const sessionsWait = 3 * time.Second
 // which data flows: no more requests, what was accepted is on disk, consumers
 // stop where they are, the spool closes, the engine leaves.
 func (m *machine) run(ctx context.Context) (err error) {
-	public, err := listen(m.config.Server.Listen)
+	public, err := listen(m.config.Server.Listen, m.config.Server.ListenMode)
 	if err != nil {
 		return errors.Join(err, m.abandon())
 	}
 	var private net.Listener
 	if m.config.Server.MetricsListen != "" {
-		if private, err = listen(m.config.Server.MetricsListen); err != nil {
+		if private, err = listen(m.config.Server.MetricsListen, m.config.Server.ListenMode); err != nil {
 			return errors.Join(err, public.Close(), m.abandon())
 		}
 	}
@@ -304,23 +305,46 @@ func (m *machine) tellOpen(public, private net.Listener) {
 // the spool.
 const maxConnections = 10_000
 
-// listen opens host:port or unix:/path. A socket that an earlier run left is
-// replaced.
-func listen(address string) (net.Listener, error) {
-	network := "tcp"
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
-		if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
-			if err := os.Remove(path); err != nil {
-				return nil, fmt.Errorf("replace socket: %w", err)
-			}
+// listen opens host:port or unix:/path, which gets the mode. A socket that an
+// earlier run left is replaced; one that answers is another server's.
+func listen(address string, mode config.Mode) (net.Listener, error) {
+	path, isSocket := strings.CutPrefix(address, "unix:")
+	if !isSocket {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, fmt.Errorf("listen: %w", err)
+		}
+		return l, nil
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		if err := removeStale(path); err != nil {
+			return nil, err
 		}
 	}
-	l, err := net.Listen(network, address)
+	l, err := net.Listen("unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	if err := os.Chmod(path, os.FileMode(mode)); err != nil {
+		return nil, fmt.Errorf("set the mode of the socket: %w", errors.Join(err, l.Close()))
+	}
 	return l, nil
+}
+
+// removeStale takes away a socket behind which nobody listens any more.
+func removeStale(path string) error {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		c.Close()
+		return fmt.Errorf("listen: a server answers at %s; stop it, or name another socket under server.listen", path)
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("see whether a server answers at the socket: %w", err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("replace socket: %w", err)
+	}
+	return nil
 }
 
 // shutdown lets running requests end within the deadline and cuts the rest.
@@ -328,7 +352,7 @@ func shutdown(s *http.Server, deadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), deadline)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		return errors.Join(s.Close())
+		return s.Close()
 	}
 	return nil
 }

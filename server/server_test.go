@@ -91,6 +91,26 @@ func TestErrorsToAnswers(t *testing.T) {
 	}
 }
 
+// TestWhatIsSaid: a door is told what it takes itself, not what others take.
+func TestWhatIsSaid(t *testing.T) {
+	t.Parallel()
+	var fields consent.FieldError
+	fields.Add("tid", "names a property that is not this site's")
+	for name, tt := range map[string]struct {
+		err       error
+		want, not string
+	}{
+		"a door of forms":  {consent.ErrNotForm, "application/x-www-form-urlencoded", "application/json"},
+		"a door of JSON":   {consent.ErrMediaType, "application/json", "form-urlencoded"},
+		"query or a form":  {&fields, "these fields cannot be used", "JSON"},
+		"wrapped, at that": {fmt.Errorf("choices: %w", consent.ErrNotForm), "This door takes a form", "JSON"},
+	} {
+		if p, _ := problemOf(tt.err); !strings.Contains(p.Detail, tt.want) || strings.Contains(p.Detail, tt.not) {
+			t.Errorf("%s: %q, want %q and not %q", name, p.Detail, tt.want, tt.not)
+		}
+	}
+}
+
 func TestPanicIsAFiveHundred(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
@@ -255,6 +275,11 @@ func TestCommandLine(t *testing.T) {
 		{"check, bad", []string{"check", "--config", bad}, "", 2, "", "bad.yaml:1:31: sites[0].colour: unknown key"},
 		{"check, missing", []string{"check", "--config", filepath.Join(dir, "none.yaml")}, "", 2, "", "there is no"},
 		{"serve, bad", []string{"serve", "--config", bad}, "", 2, "", "unknown key"},
+		{"doctor, no scheme", []string{"doctor", "--config", good, "example.com"}, "", 2, "", `doctor: "example.com" has no scheme; write https://example.com`},
+		{"doctor, a port", []string{"doctor", "--config", good, "example.com:8080/x"}, "", 2, "", "write https://example.com:8080/x"},
+		{"doctor, another scheme", []string{"doctor", "--config", good, "ftp://example.com/"}, "", 2, "", `doctor: "ftp://example.com/" is not the address of a page`},
+		{"doctor, nothing", []string{"doctor", "--config", good, ""}, "", 2, "", `doctor: "" is not the address of a page`},
+		{"doctor, another site", []string{"doctor", "--config", good, "https://example.org/"}, "", 2, "", "https://example.org/ is of no site in"},
 		{"hash", []string{"user", "hash"}, "correct horse battery\n", 0, "$argon2id$v=19$m=19456,t=2,p=1$", ""},
 		{"hash of a short one", []string{"user", "hash"}, "short\n", 1, "", "12 to 256"},
 		{"version", []string{"version"}, "", 0, "sluice ", ""},

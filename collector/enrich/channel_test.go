@@ -111,6 +111,7 @@ func TestReadReferrer(t *testing.T) {
 		{"credentials go", "https://ada:pw@news.test/", "https://news.test/"},
 		{"plain http", "http://news.test", "http://news.test/"},
 		{"capitals", "HTTPS://News.Test/A", "https://news.test/A"},
+		{"IPv6", "https://[2001:db8::1]:8080/path", "https://[2001:db8::1]/path"},
 		{"an address goes", "https://mail.test/u/ada@example.org/", "https://mail.test/u/*email*/"},
 		{"an app", "android-app://com.google.android.gm/", "android-app://com.google.android.gm"},
 		{"an app that is none", "android-app://<b>/", ""},

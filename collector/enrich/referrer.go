@@ -28,9 +28,13 @@ func (r *Rules) Referrer(raw string, internal func(host string) bool) Referrer {
 	if raw[4] == ':' {
 		scheme = "http://"
 	}
+	host := a.Host
+	if strings.Contains(host, ":") { // IPv6
+		host = "[" + host + "]"
+	}
 	path, _ := Cut(Clean(a.Path), maxReferrer)
 	path, masked := r.Mask(path)
-	return Referrer{URL: scheme + a.Host + path, From: SourceOf(a.Host), Masked: masked}
+	return Referrer{URL: scheme + host + path, From: SourceOf(a.Host), Masked: masked}
 }
 
 // ReadReferrer is Rules.Referrer by the defaults.

@@ -39,15 +39,16 @@ func (b *breaker) enter(now time.Time) time.Duration {
 }
 
 // leave says how a request went that entered: whether the endpoint answered as
-// one that is there does. begun is false where nothing was sent at all.
-func (b *breaker) leave(there, begun bool, now time.Time) {
+// one that is there does. counts is false where that says nothing of the
+// endpoint: there was nothing to send, or consent or the caller stopped it.
+func (b *breaker) leave(there, counts bool, now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asking = false
 	switch {
 	case there:
 		b.failures = 0
-	case begun:
+	case counts:
 		b.failures++
 		if b.failures >= breakAfter {
 			b.until = now.Add(backoff(b.failures - breakAfter + 1))

@@ -15,7 +15,7 @@ var (
 	tableEngine = regexp.MustCompile(`(?m)^ENGINE = (\w*)MergeTree(?:\(([^)]*)\))?$`)
 	alterTable  = regexp.MustCompile(`(?m)^ALTER TABLE (\w+)$`)
 	sortingKey  = regexp.MustCompile(`(?m)^ORDER BY `)
-	validName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`)
+	validName   = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) // as in server/config
 )
 
 func clusterName(s string) bool { return validName.MatchString(s) }

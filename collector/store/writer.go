@@ -110,8 +110,8 @@ func (d *decoded) tables() []table {
 }
 
 // decode turns records into rows, events into what makes them (see
-// eventRecord). The same batch always gives the same rows.
-// apart keeps the counts of different records in different rows.
+// eventRecord). The same batch always gives the same rows. With apart, counts of
+// different records stay in different rows.
 func (s *Store) decode(b *spool.Batch, apart bool) *decoded {
 	d := &decoded{batch: b, counters: counterRows{apart: apart}}
 	d.records = make([]eventRecord, 0, len(b.Records))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"os"
 	"strconv"
 	"testing"
@@ -214,6 +215,32 @@ func TestAnswerMeta(t *testing.T) {
 		bounds := [2]string{"2026-10-20T00:00:00+02:00", "2026-10-26T23:59:59+01:00"}
 		if diff := cmp.Diff(bounds, got.Query.DateRange); diff != "" {
 			t.Errorf("date range (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("total beyond the last page", func(t *testing.T) {
+		t.Parallel()
+		for request, want := range map[string]int{
+			`"dimensions":["time:day"],"pagination":{"offset":4}`:             4,
+			`"dimensions":["time:day"],"pagination":{"offset":9,"limit":2}`:   4,
+			`"pagination":{"offset":1}`:                                       1,
+			`"dimensions":["time:day"],"filters":[["is","event:page",["?"]]]`: 0,
+		} {
+			got := ask(t, db, `{"metrics":["visitors"],"date_range":"7d","include":{"total_rows":true},`+request+`}`)
+			if len(got.Results) != 0 || got.Meta["total_rows"] != want {
+				t.Errorf("%s: %d rows of %v, want none of %d", request, len(got.Results), got.Meta["total_rows"], want)
+			}
+		}
+	})
+	t.Run("a pattern that Go compiles and ClickHouse does not", func(t *testing.T) {
+		t.Parallel()
+		var r Request
+		if err := json.Unmarshal([]byte(`{"metrics":["visitors"],"date_range":"7d","filters":[["matches","event:page",["\\pL{1000}"]]]}`), &r); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Answer(t.Context(), db, r, knownSite, knownNow)
+		var bad *consent.FieldError
+		if !errors.As(err, &bad) || bad.Fields[0].Name != "filters" {
+			t.Errorf("got %v, want a *consent.FieldError about filters", err)
 		}
 	})
 	t.Run("all begins with the first event", func(t *testing.T) {

@@ -10,12 +10,12 @@
 // as a whole to the moment of its first event, also where it crosses midnight
 // or the end of the period: visits, bounce rate, views per visit and visit
 // duration come from the visits that begin within the period. Measurements
-// (engagement pings, web vitals) are no events: pings say how long a page was in
-// view, which visit duration and engagement rate are made of, and nothing else
-// counts them. Scrolls, 404s and errors are events, but no interaction: they
-// change no bounce rate. Rows of test hosts are left out, unless [Query.Test]
-// asks for them alone; so is what other tools counted, which [ImportedDays]
-// reads apart.
+// (engagement pings, scrolls, web vitals) are no events: pings say how long a
+// page was in view, which visit duration and engagement rate are made of, and
+// no other figure but their own counts them. 404s, searches and errors are
+// events, but no interaction: they change no bounce rate. Rows of test hosts are
+// left out, unless [Query.Test] asks for them alone; so is what other tools
+// counted, which [ImportedDays] reads apart.
 //
 // A visit is looked for up to a day before and after the period: a session ends
 // after 30 minutes of silence, so only one that is kept alive for more than a

@@ -247,7 +247,7 @@ func (b *builder) here(f Filter) string {
 	if f.AnyCase {
 		column = "lowerUTF8(" + column + ")"
 	}
-	any := make([]string, len(f.Values))
+	alternatives := make([]string, len(f.Values))
 	for i, v := range f.Values {
 		switch {
 		case strings.HasPrefix(o.name, "is"):
@@ -259,9 +259,9 @@ func (b *builder) here(f Filter) string {
 		if f.AnyCase {
 			value = "lowerUTF8(" + value + ")"
 		}
-		any[i] = strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+		alternatives[i] = strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
 	}
-	out := "(" + strings.Join(any, " OR ") + ")"
+	out := "(" + strings.Join(alternatives, " OR ") + ")"
 	if o.negates {
 		return "NOT " + out
 	}

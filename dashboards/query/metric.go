@@ -62,7 +62,7 @@ var metrics = []Metric{
 	},
 	{
 		Name: "events", Unit: Count,
-		Formula: "events in the period, pageviews among them; measurements (engagement, web_vital) not",
+		Formula: "events in the period, pageviews among them; measurements (engagement, scroll, web_vital) not",
 		Source:  "Plausible Stats API v2: events",
 		events:  "count()",
 		visits:  "sum(seen)",

@@ -1,10 +1,13 @@
 package query
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +27,44 @@ type Request struct {
 	Pagination Pagination        `json:"pagination"`
 	// Attribution is VisitSource, the default, or LastNonDirect; Sluice's own.
 	Attribution string `json:"attribution"`
+
+	unknown consent.FieldError // keys that are none of these
+}
+
+// UnmarshalJSON notes the keys that it does not know, for Answer to refuse: a
+// misspelt filter would otherwise be no filter.
+func (r *Request) UnmarshalJSON(b []byte) error {
+	type plain Request
+	*r = Request{}
+	if err := json.Unmarshal(b, (*plain)(r)); err != nil {
+		return err
+	}
+	noteUnknown(&r.unknown, "", b, reflect.TypeFor[Request]())
+	return nil
+}
+
+// noteUnknown complains about each key of an object that no field of t has,
+// and of the objects in it.
+func noteUnknown(bad *consent.FieldError, path string, object []byte, t reflect.Type) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(object, &members) != nil {
+		return // null
+	}
+	fields := map[string]reflect.Type{}
+	for i := range t.NumField() {
+		if key := t.Field(i).Tag.Get("json"); key != "" {
+			fields[key] = t.Field(i).Type
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		within, ok := fields[strings.ToLower(key)] // as encoding/json finds the field
+		switch {
+		case !ok:
+			bad.Add(path+key, "is no key here: use one of %s", strings.Join(slices.Sorted(maps.Keys(fields)), ", "))
+		case within.Kind() == reflect.Struct:
+			noteUnknown(bad, path+key+".", members[key], within)
+		}
+	}
 }
 
 // Include asks for more than rows.
@@ -130,7 +171,7 @@ func (q Query) labels(p Period) ([]string, bool) {
 
 // query turns all but the date range into a Query.
 func (r Request) query(site *consent.Site) (Query, error) {
-	var bad consent.FieldError
+	bad := consent.FieldError{Fields: slices.Clone(r.unknown.Fields)}
 	q := Query{Site: site.Domain, Zone: site.TimeZone, Test: r.Include.Test, Goals: site.Goals, Attribution: cmp.Or(r.Attribution, VisitSource)}
 	if q.Attribution != VisitSource && q.Attribution != LastNonDirect {
 		bad.Add("attribution", "%q is neither %s nor %s", r.Attribution, VisitSource, LastNonDirect)
@@ -255,6 +296,12 @@ func readFilter(bad *consent.FieldError, field string, raw json.RawMessage, left
 		return Filter{}
 	}
 	switch op {
+	case "and", "or", "not":
+		if len(parts) > 2 {
+			bad.Add(field, `has %d parts: %q takes one behind it`, len(parts), op)
+		}
+	}
+	switch op {
 	case "and", "or":
 		return readCombination(bad, field, op, parts[1], left, depth)
 	case "not":
@@ -272,8 +319,10 @@ func readFilter(bad *consent.FieldError, field string, raw json.RawMessage, left
 		var modifier struct {
 			CaseSensitive *bool `json:"case_sensitive"`
 		}
-		if json.Unmarshal(parts[3], &modifier) != nil {
-			bad.Add(field, `its fourth part is not like {"case_sensitive": false}`)
+		strict := json.NewDecoder(bytes.NewReader(parts[3]))
+		strict.DisallowUnknownFields()
+		if strict.Decode(&modifier) != nil || len(parts) > 4 {
+			bad.Add(field, `its fourth and last part is not like {"case_sensitive": false}`)
 		}
 		f.AnyCase = modifier.CaseSensitive != nil && !*modifier.CaseSensitive
 	}

@@ -3,6 +3,7 @@ package query
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +22,10 @@ func TestBadRequests(t *testing.T) {
 		fields        []string
 	}{
 		{"nothing", `{}`, []string{"metrics"}},
+		{"unknown keys", `{"metrics":["visits"],"date_range":"7d","filter":[],"Site_ID":"x","include":{"imports":true,"total":true},"pagination":{"page":2}}`,
+			[]string{"filter", "include.total", "pagination.page"}},
+		{"unknown modifier", `{"metrics":["visits"],"date_range":"7d","filters":[["is","visit:os",["x"],{"case_sensitve":false}],["is","visit:os",["x"],{},{}]]}`, []string{"filters[0]", "filters[1]"}},
+		{"a second filter under not", `{"metrics":["visits"],"date_range":"7d","filters":[["not",["is","visit:os",["x"]],["is","visit:os",["y"]]]]}`, []string{"filters[0]"}},
 		{"unknown metric and dimension", `{"metrics":["visitors","luck"],"dimensions":["visit:shoe"],"date_range":"7d"}`, []string{"metrics[1]", "dimensions[0]"}},
 		{"figure of visits for each page", `{"metrics":["bounce_rate"],"dimensions":["event:page"],"date_range":"7d"}`, []string{"metrics[0]"}},
 		{"dimension twice", `{"metrics":["visits"],"dimensions":["visit:os","visit:os"],"date_range":"7d"}`, []string{"dimensions[1]"}},
@@ -68,6 +73,26 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
+// TestKnownKeys: what Plausible's clients send is taken, with nulls and all.
+func TestKnownKeys(t *testing.T) {
+	t.Parallel()
+	var r Request
+	const request = `{"site_id":"known.example","metrics":["visits"],"date_range":"7d","dimensions":[],"filters":[["is","visit:os",["x"],{"case_sensitive":false}]],
+		"order_by":null,"include":{"imports":true,"time_labels":false,"total_rows":true,"test":false},"pagination":{"limit":5,"offset":0},"attribution":"visit"}`
+	if err := json.Unmarshal([]byte(request), &r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.query(knownSite); err != nil {
+		t.Error(err)
+	}
+	if err := json.Unmarshal([]byte(`{"metrics":["visits"],"include":null,"pagination":null}`), &r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.query(knownSite); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestSQL checks that a request's words never become part of the SQL.
 func TestSQL(t *testing.T) {
 	t.Parallel()
@@ -101,6 +126,22 @@ func TestSQL(t *testing.T) {
 	}
 	if bound == 0 {
 		t.Error("no value is bound")
+	}
+}
+
+// TestReportsEnd: every query but the parts of others has a limit of time.
+func TestReportsEnd(t *testing.T) {
+	t.Parallel()
+	parts := []string{"by_event", "by_visit", "credited", "sessions_with", "visits"}
+	entries, err := files.ReadDir("sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), ".sql")
+		if limited := strings.Contains(statement(name), "SETTINGS max_execution_time = "); limited == slices.Contains(parts, name) {
+			t.Errorf("%s.sql: limit of time %v", name, limited)
+		}
 	}
 }
 

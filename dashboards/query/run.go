@@ -9,6 +9,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"sluice/consent"
 )
 
 // Querier reads from ClickHouse; driver.Conn is one.
@@ -29,7 +31,8 @@ type Result struct {
 	Total int // rows of all pages
 }
 
-// Run answers q. Errors: ErrUnavailable.
+// Run answers q. Errors: ErrUnavailable; *consent.FieldError, about filters, for
+// a pattern that ClickHouse cannot compile.
 func Run(ctx context.Context, db Querier, q Query) (Result, error) {
 	text, args := q.compile()
 	var out Result
@@ -54,6 +57,11 @@ func Run(ctx context.Context, db Querier, q Query) (Result, error) {
 	})
 	if err != nil {
 		return Result{}, fmt.Errorf("query statistics of %s: %w", q.Site, err)
+	}
+	if len(out.Rows) == 0 && q.Offset > 0 { // the total comes with a row
+		q.Limit, q.Offset = 1, 0
+		first, err := Run(ctx, db, q)
+		return Result{Total: first.Total}, err
 	}
 	return out, nil
 }
@@ -105,10 +113,20 @@ const (
 	memoryLimitExceeded = 241
 )
 
-// unavailable marks an error of the driver as ErrUnavailable where it is not
-// the question that is wrong.
-func unavailable(err error) error {
+// cannotCompile is the code of ClickHouse's exception about a pattern that RE2
+// gives no memory, though Go compiles it.
+const cannotCompile = 427
+
+// judged says of an error of the driver what was wrong: the question's pattern
+// (*consent.FieldError), nothing that lasts (ErrUnavailable), or else a mistake
+// of ours, which stays as it is.
+func judged(err error) error {
 	var e *clickhouse.Exception
+	if errors.As(err, &e) && e.Code == cannotCompile {
+		var bad consent.FieldError
+		bad.Add("filters", "a regular expression is more than ClickHouse (RE2) compiles: make it shorter, or repeat less in it")
+		return &bad
+	}
 	if errors.As(err, &e) && e.Code != timeoutExceeded && e.Code != tooManyQueries && e.Code != memoryLimitExceeded {
 		return err
 	}
@@ -116,11 +134,11 @@ func unavailable(err error) error {
 }
 
 // each runs a query and calls fn for every row of its answer. Errors:
-// ErrUnavailable.
+// ErrUnavailable, *consent.FieldError.
 func each(ctx context.Context, db Querier, text string, args []any, fn func(driver.Rows) error) error {
 	rows, err := db.Query(ctx, text, args...)
 	if err != nil {
-		return unavailable(err)
+		return judged(err)
 	}
 	for rows.Next() {
 		if err := fn(rows); err != nil {
@@ -130,7 +148,7 @@ func each(ctx context.Context, db Querier, text string, args []any, fn func(driv
 	}
 	if err := rows.Err(); err != nil {
 		_ = rows.Close()
-		return unavailable(err)
+		return judged(err)
 	}
 	return rows.Close()
 }

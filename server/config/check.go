@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/language"
 )
 
@@ -73,7 +74,7 @@ var (
 	headerPattern  = regexp.MustCompile(`^[A-Za-z0-9-]+$`)
 	countryPattern = regexp.MustCompile(`^[A-Z]{2}$`)
 	digestPattern  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	clusterPattern = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+	clusterPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) // as in collector/store
 	emailPattern   = regexp.MustCompile(`^[^@\s]+@[^@\s]+$`)
 )
 
@@ -81,11 +82,28 @@ func isHost(s string) bool {
 	return len(s) <= 253 && (hostPattern.MatchString(s) || net.ParseIP(s) != nil)
 }
 
+// notHost says that value is no host name, and what to do about it: to write
+// its ASCII form, where it has one.
+func (k *checker) notHost(path, value, remedy string) {
+	name := strings.TrimPrefix(value, "*.")
+	if ascii, err := idna.Lookup.ToASCII(name); err == nil && isHost(ascii) {
+		remedy = "write its ASCII form, " + strings.TrimSuffix(value, name) + ascii
+	}
+	k.say(path, "%q is not a host name; %s", value, remedy)
+}
+
+// maxSocketPath is what an address of a unix socket holds, its last byte
+// excepted (unix(7)).
+const maxSocketPath = 107
+
 // listen checks host:port or unix:/path.
 func (k *checker) listen(path, value string) {
 	if file, ok := strings.CutPrefix(value, "unix:"); ok {
 		if file == "" {
 			k.say(path, "names no socket; write unix:/run/sluice.sock")
+		}
+		if len(file) > maxSocketPath {
+			k.say(path, "%s is longer than the %d bytes that the path of a socket may have", file, maxSocketPath)
 		}
 		return
 	}

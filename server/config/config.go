@@ -30,6 +30,7 @@ type Config struct {
 // Server says where Sluice listens and whom it believes.
 type Server struct {
 	Listen         string    `yaml:"listen"`          // host:port, or unix:/path
+	ListenMode     Mode      `yaml:"listen_mode"`     // of the sockets of listen and metrics_listen; who may write to one is believed
 	BasePath       string    `yaml:"base_path"`       // of the doors that browsers reach through a site
 	PublicURL      string    `yaml:"public_url"`      // where people open the dashboards; links in e-mails
 	TrustedProxies []Network `yaml:"trusted_proxies"` // whose X-Forwarded-For, -Host and -Proto are believed; nobody else's
@@ -332,9 +333,10 @@ type Mail struct {
 func Default() *Config {
 	return &Config{
 		Server: Server{
-			Listen:    "127.0.0.1:8080",
-			BasePath:  "/_s",
-			PublicURL: "http://127.0.0.1:8080",
+			Listen:     "127.0.0.1:8080",
+			ListenMode: 0o660,
+			BasePath:   "/_s",
+			PublicURL:  "http://127.0.0.1:8080",
 			TrustedProxies: []Network{
 				{netip.MustParsePrefix("127.0.0.0/8")},
 				{netip.MustParsePrefix("::1/128")},

@@ -271,6 +271,9 @@ func TestProblems(t *testing.T) {
 			`4:5: sites[0].domain: "https://example.com" is not a host name`,
 			`5:5: sites[0].timezone: "Mars/Olympus" is not a time zone`,
 		}},
+		{"name with an umlaut", "sites:\n  - domain: München.example\n", []string{`2:5: sites[0].domain: "münchen.example" is not a host name; write its ASCII form, xn--mnchen-3ya.example`}},
+		{"name of an address", "sites:\n  - domain: https://münchen.example/\n", []string{`is not a host name; write example.com, without scheme`}},
+		{"byte order mark", "\ufeffdata_dir: /tmp\nsights: x\n" + site, []string{`2:1: sights: unknown key`}},
 		{"no site", "data_dir: /tmp\n", []string{`sites: names no site`}},
 		{"empty file", "", []string{`sites: names no site`}},
 		{"two sites, one domain", site + "  - domain: EXAMPLE.com\n", []string{`3:5: sites[1].domain: "example.com" is already used by sites[0].domain`}},
@@ -285,6 +288,13 @@ func TestProblems(t *testing.T) {
 		{"retention above the ceiling", "retention: {events: 4 years}\n" + site, []string{`1:13: retention.events: 48 months is above the ceiling of 36 months`}},
 		{"viewer of nothing", site + "users: [{email: a@b, password_hash: x, role: viewer}]\n", []string{
 			`3:9: users[0].sites: a viewer without sites`, `3:22: users[0].password_hash: is not an argon2id hash`,
+		}},
+		{"sockets", "server: {listen: 'unix:', metrics_listen: 'unix:/" + strings.Repeat("x", 107) + "', listen_mode: '0680'}\n" + site, []string{
+			`server.listen: names no socket`, `is longer than the 107 bytes`, `server.listen_mode: "0680" is not a mode; write 0660`,
+		}},
+		{"mode of nobody", "server: {listen_mode: 0}\n" + site, []string{`server.listen_mode: "0" is not a mode`}},
+		{"password hash that is too light", site + "users: [{email: a@b, password_hash: '$argon2id$v=19$m=4096,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc', role: admin}]\n", []string{
+			`users[0].password_hash: has parameters out of bounds, m=4096,t=2,p=1: m is 8192 to 262144, t and p are 1 to 16; make one with: sluice user hash`,
 		}},
 		{"analytics without account", site + "    services: [{preset: google-analytics}]\n", []string{
 			`3:16: sites[0].services[0].measurement_id: "" is not a measurement ID`, `3:16: sites[0].services[0].api_secret: is missing`,
@@ -336,6 +346,82 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+func TestTestHosts(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]string{
+		"localhost":             "",
+		"stage.example.com":     "",
+		"*.stage.example.com":   "",
+		"*.example.com":         "", // example.com itself stays
+		"*.preview.example.dev": "",
+		"*.test":                "",
+		"example.com":           "covers example.com itself",
+		"Example.com":           "covers example.com itself",
+		"*.com":                 "covers example.com itself",
+		"*.dev":                 "covers the sites of others: under dev anybody registers names",
+		"*.co.uk":               "covers the sites of others",
+		"*.github.io":           "covers the sites of others",
+		"*.":                    "is not a host name",
+		"https://localhost":     "is not a host name; write localhost or",
+		"*.münchen.example":     "is not a host name; write its ASCII form, *.xn--mnchen-3ya.example",
+	} {
+		_, err := Parse(fmt.Appendf(nil, "sites: [{domain: example.com, test_hosts: [%q]}]", host), t.TempDir())
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "test_hosts[0]: ") || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", host, err, want)
+		}
+	}
+}
+
+func TestSocketsAreBesideTheFile(t *testing.T) {
+	t.Parallel()
+	for file, want := range map[string]Server{
+		"":                           {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`listen: "unix:run/s.sock"`:  {Listen: "unix:/etc/sluice/run/s.sock", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`listen: "unix:/run/s.sock"`: {Listen: "unix:/run/s.sock", MetricsListen: "127.0.0.1:9464", ListenMode: 0o660},
+		`metrics_listen: "unix:m"`:   {Listen: "127.0.0.1:8080", MetricsListen: "unix:/etc/sluice/m", ListenMode: 0o660},
+		`listen_mode: 0666`:          {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o666},
+		`listen_mode: "600"`:         {Listen: "127.0.0.1:8080", MetricsListen: "127.0.0.1:9464", ListenMode: 0o600},
+	} {
+		c, err := Parse([]byte("server: {"+file+"}\nsites: [{domain: example.com}]"), "/etc/sluice")
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		got := Server{Listen: c.Server.Listen, MetricsListen: c.Server.MetricsListen, ListenMode: c.Server.ListenMode}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", file, diff)
+		}
+	}
+}
+
+// TestClickHouseURL: several hosts are fine under every scheme, and https needs
+// no parameter that says it again.
+func TestClickHouseURL(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"embedded":                              "embedded",
+		"clickhouse://u:p@h1:9000,h2:9000/x":    "clickhouse://u:p@h1:9000,h2:9000/x",
+		"http://h1:8123,h2:8123/x":              "http://h1:8123,h2:8123/x",
+		"https://h1:8443,h2:8443/x":             "https://h1:8443,h2:8443/x?secure=true",
+		"https://h/x?dial_timeout=1s":           "https://h/x?dial_timeout=1s&secure=true",
+		"https://h/x?secure=true":               "https://h/x?secure=true&secure=true",
+		"tcp://h:9000/x":                        "", // the store knows no such scheme
+		"https://h/x?secure=false":              "",
+		"clickhouse://h:9000/x?dial_timeout=1x": "",
+		"clickhouse:///x":                       "",
+		"https:h":                               "",
+	} {
+		c, err := Parse(fmt.Appendf(nil, "clickhouse: {url: %q}\nsites: [{domain: example.com}]", url), t.TempDir())
+		if want == "" {
+			if err == nil || !strings.Contains(err.Error(), "clickhouse.url: ") {
+				t.Errorf("%s: got %v, want it refused", url, err)
+			}
+		} else if err != nil || c.ClickHouse.URL.Reveal() != want {
+			t.Errorf("%s: got %v, %v; want %s", url, c.ClickHouse.URL.Reveal(), err, want)
+		}
+	}
+}
+
 func TestSecretsStayHidden(t *testing.T) {
 	t.Parallel()
 	c, err := Parse([]byte("clickhouse: {url: 'clickhouse://u:hunter2@h:9000/sluice'}\nsites: [{domain: example.com}]"), t.TempDir())
@@ -350,6 +436,33 @@ func TestSecretsStayHidden(t *testing.T) {
 	_, err = Parse([]byte("clickhouse: {url: 'ftp://u:hunter2@h/x'}\nsites: [{domain: example.com}]"), t.TempDir())
 	if err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("problem with a URL that holds a password: %v", err)
+	}
+}
+
+func TestParsePasswordHash(t *testing.T) {
+	t.Parallel()
+	const good = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	if h, err := ParsePasswordHash(good); err != nil || h.String() != good {
+		t.Fatalf("got %v, %v", h, err)
+	}
+	for bad, want := range map[string]string{
+		"":                       "is not an argon2id hash",
+		"x":                      "is not an argon2id hash",
+		"$2a$10$abcdefghijklmno": "is not an argon2id hash",
+		strings.Replace(good, "argon2id", "argon2i", 1): "is not an argon2id hash",
+		strings.Replace(good, "v=19", "v=16", 1):        "is not an argon2id hash",
+		strings.Replace(good, "m=65536", "m=4096", 1):   "out of bounds, m=4096,t=2,p=1: m is 8192 to 262144",
+		strings.Replace(good, "65536", "1048576", 1):    "out of bounds",
+		strings.Replace(good, "65536", "4294967296", 1): "its parameters",
+		strings.Replace(good, "t=2", "t=17", 1):         "out of bounds",
+		strings.Replace(good, "p=1", "p=1,x=2", 1):      "its parameters",
+		strings.Replace(good, "c29tZXNhbHQ", "!", 1):    "its salt",
+		strings.Replace(good, "c29tZXNhbHQ", "c29t", 1): "its salt",
+		good[:len(good)-30]:                             "its key",
+	} {
+		if _, err := ParsePasswordHash(Secret(bad)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", bad, err, want)
+		}
 	}
 }
 

@@ -7,7 +7,7 @@
 // KEY may be given as KEY_file instead: the path of a file that holds it.
 //
 // Rooms never see these types: server hands each its own plain options, and
-// [Config.Policies] turns sites into what package consent knows.
+// [Config.ConsentSites] turns sites into what package consent knows.
 //
 // # Why
 //

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,6 +38,7 @@ func Parse(data []byte, dir string) (*Config, error) {
 }
 
 func parse(data []byte, dir string, env func(string) (string, bool)) (*Config, []Problem) {
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")) // editors on Windows begin with a byte order mark
 	c := Default()
 	d := &decoder{dir: dir, env: env, places: map[string]place{}}
 	d.decode(data, c)
@@ -62,6 +64,19 @@ func (c *Config) complete(dir string) {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
 		}
+	}
+	for _, listen := range []*string{&c.Server.Listen, &c.Server.MetricsListen} {
+		if path, ok := strings.CutPrefix(*listen, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+			*listen = "unix:" + filepath.Join(dir, path)
+		}
+	}
+	// The driver asks for the parameter beside the scheme; the first one counts.
+	if url := c.ClickHouse.URL; strings.HasPrefix(url.Reveal(), "https://") {
+		separator := Secret("?")
+		if strings.Contains(url.Reveal(), "?") {
+			separator = "&"
+		}
+		c.ClickHouse.URL += separator + "secure=true"
 	}
 	c.Server.BasePath = strings.TrimSuffix(c.Server.BasePath, "/")
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")

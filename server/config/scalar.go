@@ -153,6 +153,22 @@ func (n *Network) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Mode is who may read and write a file, in octal as chmod takes it: "0660".
+type Mode uint32
+
+// UnmarshalText reads a mode.
+func (m *Mode) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil || n == 0 || n > 0o777 {
+		return fmt.Errorf("%q is not a mode; write 0660, 0600 or 0666", text)
+	}
+	*m = Mode(n)
+	return nil
+}
+
+// String writes the mode in octal.
+func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
+
 // splitUnit parts "512 MiB" into number and unit.
 func splitUnit(s string) (number, unit string) {
 	s = strings.TrimSpace(s)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/net/publicsuffix"
+
 	"sluice/consent"
 )
 
@@ -27,15 +29,13 @@ const (
 
 func (s *Site) validate(k *checker, path string) {
 	if k.required(path+".domain", s.Domain, "it is the one value that a site cannot do without") && !isHost(s.Domain) {
-		k.say(path+".domain", "%q is not a host name; write example.com, without scheme, port and path", s.Domain)
+		k.notHost(path+".domain", s.Domain, "write example.com, without scheme, port and path")
 	}
 	if s.PublicURL != "" {
 		k.webURL(path+".public_url", s.PublicURL)
 	}
 	for i, h := range s.TestHosts {
-		if !isHost(strings.TrimPrefix(h, "*.")) {
-			k.say(fmt.Sprintf("%s.test_hosts[%d]", path, i), `%q is not a host name; write localhost or "*.preview.example.dev"`, h)
-		}
+		k.testHost(fmt.Sprintf("%s.test_hosts[%d]", path, i), h, s.Domain)
 	}
 	if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
 		k.say(path+".timezone", "%q is not a time zone; write a name such as Europe/Berlin", s.Timezone)
@@ -64,10 +64,32 @@ func (s *Site) validate(k *checker, path string) {
 	k.countries(path+".exclude.countries", s.Exclude.Countries)
 	for i, h := range s.Exclude.Hostnames {
 		if !isHost(strings.TrimPrefix(h, "*.")) {
-			k.say(fmt.Sprintf("%s.exclude.hostnames[%d]", path, i), `%q is not a host name; write intern.example.com or "*.example.com"`, h)
+			k.notHost(fmt.Sprintf("%s.exclude.hostnames[%d]", path, i), h, `write intern.example.com or "*.example.com"`)
 		}
 	}
 	s.Measure.validate(k, path+".measure")
+}
+
+// testHost refuses a host that covers the site itself, all of whose data would
+// then be test data, and one that covers what strangers register.
+func (k *checker) testHost(path, host, domain string) {
+	parent, wild := strings.CutPrefix(host, "*.")
+	covers := consent.Site{TestHosts: []string{host}}
+	switch itself, _ := covers.Owns(domain); {
+	case !isHost(parent):
+		k.notHost(path, host, `write localhost or "*.preview.example.dev"`)
+	case itself:
+		k.say(path, `%q covers %s itself, whose data would all be test data and go after 7 days; name the hosts where the site is tested`, host, domain)
+	case wild && isPublicSuffix(parent):
+		k.say(path, `%q covers the sites of others: under %s anybody registers names; write localhost or "*.preview.example.dev"`, host, parent)
+	}
+}
+
+// isPublicSuffix reports whether a list says that names below host belong to
+// many. Of names that are not listed, such as test, it says nothing.
+func isPublicSuffix(host string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(host)
+	return suffix == host && (icann || strings.Contains(suffix, "."))
 }
 
 // Limits of what the browser is handed of a site's settings.
@@ -189,7 +211,7 @@ func (v *Service) validate(k *checker, path string, purposes []string) {
 	}
 	for i, h := range v.Hosts {
 		if !isHost(strings.TrimPrefix(strings.ToLower(h), "*.")) {
-			k.say(fmt.Sprintf("%s.hosts[%d]", path, i), "%q is not a host name", h)
+			k.notHost(fmt.Sprintf("%s.hosts[%d]", path, i), h, "write static.example.com, without scheme, port and path")
 		}
 	}
 	for i, cookie := range v.Cookies {

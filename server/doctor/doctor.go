@@ -96,9 +96,9 @@ const (
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	u, err := url.Parse(o.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%q is not the address of a page, such as https://example.com/", o.URL)
+	u, err := ParsePage(o.URL)
+	if err != nil {
+		return nil, err
 	}
 	e := &examination{Options: o, report: &Report{URL: o.URL}, page: u, client: newClient()}
 	defer e.client.close()
@@ -111,6 +111,18 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 		e.report.OK = e.report.OK && f.State != Wrong
 	}
 	return e.report, nil
+}
+
+// ParsePage reads the address of a page. Its error says what is missing.
+func ParsePage(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"):
+		return u, nil
+	case raw != "" && !strings.Contains(raw, "://"):
+		return nil, fmt.Errorf("%q has no scheme; write https://%s", raw, strings.TrimLeft(raw, "/"))
+	}
+	return nil, fmt.Errorf("%q is not the address of a page, such as https://example.com/", raw)
 }
 
 // examination is one in progress.

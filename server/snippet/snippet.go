@@ -31,7 +31,7 @@ type Installation struct {
 	Domain   string // of the site
 	Host     string // under which browsers reach the doors; mostly Domain
 	Base     string // the path that is handed on: /_s, without a slash at its end
-	Upstream string // of Sluice: http://127.0.0.1:8080, without a slash at its end
+	Upstream string // of Sluice: http://127.0.0.1:8080, without a slash at its end, or unix:/path
 	Stripped bool   // Base is taken off before Sluice sees it
 	// RootDoors are paths beside Base that are handed on as they are: the doors
 	// of trackers whose address cannot be set.
@@ -64,6 +64,9 @@ func Targets() []string {
 // common is the template that every target shares.
 const common = "page"
 
+// sockets are the targets that reach a unix socket.
+var sockets = []string{"apache", "caddy", "nginx", "static"}
+
 // For returns the parts for a target. Each template defines, for a part P that
 // it has, "P" and "P where"; the page's own parts are common.
 func For(target string, in Installation) ([]Part, error) {
@@ -72,6 +75,9 @@ func For(target string, in Installation) ([]Part, error) {
 	}
 	if err := in.check(); err != nil {
 		return nil, err
+	}
+	if in.Socket() != "" && !slices.Contains(sockets, target) {
+		return nil, fmt.Errorf("%s reaches no unix socket, and Sluice listens at %s: let server.listen be an address, and name it with --upstream http://127.0.0.1:8080", target, in.Upstream)
 	}
 	t, err := template.ParseFS(files, path.Join("targets", common+".tmpl"), path.Join("targets", target+".tmpl"))
 	if err != nil {
@@ -128,9 +134,15 @@ func (in Installation) check() error {
 			return fmt.Errorf("%q is not the path of a door", door)
 		}
 	}
+	if file := in.Socket(); file != "" {
+		if strings.Trim(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@+") != "" || !path.IsAbs(file) {
+			return fmt.Errorf("%q is not a socket such as unix:/run/sluice.sock, of letters, digits and - . _ @ + alone", in.Upstream)
+		}
+		return nil
+	}
 	u, err := url.Parse(in.Upstream)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || strings.ContainsAny(in.Upstream, "\"'` {};\\$") || u.Path != "" || u.RawQuery != "" {
-		return fmt.Errorf("%q is not an address such as http://127.0.0.1:8080", in.Upstream)
+		return fmt.Errorf("%q is not an address such as http://127.0.0.1:8080 or unix:/run/sluice.sock", in.Upstream)
 	}
 	return nil
 }
@@ -152,14 +164,44 @@ func (in Installation) Address() string {
 	return "https://" + in.Host + in.Base
 }
 
-// Dial is Upstream without its scheme where that is the usual one.
-func (in Installation) Dial() string { return strings.TrimPrefix(in.Upstream, "http://") }
+// Socket is the path of the unix socket that Upstream names; "" for none.
+func (in Installation) Socket() string {
+	if file, ok := strings.CutPrefix(in.Upstream, "unix:"); ok {
+		return file
+	}
+	return ""
+}
+
+// Dial is Upstream as Caddy writes it, without its scheme where that is the
+// usual one.
+func (in Installation) Dial() string {
+	if file := in.Socket(); file != "" {
+		return "unix/" + file
+	}
+	return strings.TrimPrefix(in.Upstream, "http://")
+}
+
+// Nginx is Upstream as nginx writes it: a path may follow.
+func (in Installation) Nginx() string {
+	if file := in.Socket(); file != "" {
+		return "http://unix:" + file + ":"
+	}
+	return in.Upstream
+}
+
+// Apache is Upstream as Apache writes it: a path may follow.
+func (in Installation) Apache() string {
+	if file := in.Socket(); file != "" {
+		return "unix:" + file + "|http://localhost"
+	}
+	return in.Upstream
+}
 
 // Remote says that Upstream is another machine or container: its address is
 // not among those that Sluice trusts unasked.
 func (in Installation) Remote() bool {
 	u, err := url.Parse(in.Upstream)
-	if err != nil || u.Hostname() == "localhost" {
+	if err != nil || u.Hostname() == "localhost" || in.Socket() != "" {
 		return false
 	}
 	a, err := netip.ParseAddr(u.Hostname())
@@ -167,8 +209,12 @@ func (in Installation) Remote() bool {
 }
 
 // UpstreamOf is where a proxy on the same machine reaches what listens on
-// address: a wildcard is any address, so the loopback one as well.
+// address: a wildcard is any address, so the loopback one as well. A socket is
+// its own.
 func UpstreamOf(address string) string {
+	if strings.HasPrefix(address, "unix:") {
+		return address
+	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "http://" + address

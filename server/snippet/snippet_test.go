@@ -14,6 +14,8 @@ func example() Installation {
 	return Installation{Domain: "example.com", Host: "example.com", Base: "/_s", Upstream: "http://127.0.0.1:8080"}
 }
 
+func socket(in *Installation) { in.Upstream = "unix:/run/sluice.sock" }
+
 // TestInstallPage compares what docs/install.md shows with what is printed.
 func TestInstallPage(t *testing.T) {
 	t.Parallel()
@@ -60,6 +62,13 @@ func TestFor(t *testing.T) {
 		"container":          {"nginx", "config", func(in *Installation) { in.Upstream = "http://sluice:8080" }, "trusted_proxies", ""},
 		"localhost":          {"nginx", "config", func(in *Installation) { in.Upstream = "http://localhost:8080" }, "", "trusted"},
 		"the same machine":   {"nginx", "config", nil, "", "trusted"},
+		"socket, nginx":      {"nginx", "proxy", socket, "proxy_pass http://unix:/run/sluice.sock:/_s/;", "http://unix:/run/sluice.sock;"},
+		"socket, stripped":   {"nginx", "proxy", func(in *Installation) { socket(in); in.Stripped = true }, "proxy_pass http://unix:/run/sluice.sock:/;", ""},
+		"socket, gpc":        {"nginx", "proxy", socket, "proxy_pass http://unix:/run/sluice.sock:;", ""},
+		"socket, caddy":      {"caddy", "proxy", socket, "reverse_proxy unix//run/sluice.sock\n", ""},
+		"socket, static":     {"static", "proxy", socket, "reverse_proxy unix//run/sluice.sock\n", ""},
+		"socket, apache":     {"apache", "proxy", socket, `ProxyPass "unix:/run/sluice.sock|http://localhost/_s/" retry=1`, ""},
+		"socket, config":     {"nginx", "config", socket, "", "trusted"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -95,6 +104,9 @@ func TestRefused(t *testing.T) {
 		"upstream": func(in *Installation) { in.Upstream = "http://127.0.0.1:8080;return 200" },
 		"path":     func(in *Installation) { in.Upstream = "http://127.0.0.1:8080/_s" },
 		"scheme":   func(in *Installation) { in.Upstream = "127.0.0.1:8080" },
+		"socket":   func(in *Installation) { in.Upstream = "unix:/run/s.sock;return 200" },
+		"relative": func(in *Installation) { in.Upstream = "unix:s.sock" },
+		"nowhere":  func(in *Installation) { in.Upstream = "unix:" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -104,6 +116,13 @@ func TestRefused(t *testing.T) {
 				t.Errorf("taken: %+v", in)
 			}
 		})
+	}
+	for _, target := range []string{"next", "wordpress"} {
+		in := example()
+		socket(&in)
+		if _, err := For(target, in); err == nil || !strings.Contains(err.Error(), target+" reaches no unix socket") || !strings.Contains(err.Error(), "--upstream") {
+			t.Errorf("%s at a socket: %v, want one that says what to do", target, err)
+		}
 	}
 	if _, err := For("iis", example()); err == nil || !strings.Contains(err.Error(), "nginx") {
 		t.Errorf("an unknown target: %v, want one that names the known", err)
@@ -115,6 +134,7 @@ func TestUpstreamOf(t *testing.T) {
 	for listen, want := range map[string]string{
 		"127.0.0.1:8080": "http://127.0.0.1:8080", ":8080": "http://127.0.0.1:8080", "0.0.0.0:80": "http://127.0.0.1:80",
 		"[::]:8080": "http://127.0.0.1:8080", "[::1]:8080": "http://[::1]:8080", "10.1.2.3:8080": "http://10.1.2.3:8080",
+		"unix:/run/sluice.sock": "unix:/run/sluice.sock",
 	} {
 		if got := UpstreamOf(listen); got != want {
 			t.Errorf("%s: %s, want %s", listen, got, want)

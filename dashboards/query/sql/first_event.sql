@@ -7,3 +7,4 @@ FROM events
 WHERE site = {site:String}
     AND test = {test:Bool}
     AND name NOT IN ('engagement', 'scroll', 'web_vital')
+SETTINGS max_execution_time = 20
