@@ -15,6 +15,11 @@
 // import with file and line before anything is stored, because half an import
 // looks like a bad year.
 //
+// A shell names the newest log first, and tables are written out in no order at
+// all: so parts are read in the order of their first events, and an event finds
+// its visit by its time. Which files there are decides the figures, not how they
+// are named.
+//
 // # Sources
 //
 // Plausible's export: lib/plausible/exports.ex. GoatCounter's: export.go.

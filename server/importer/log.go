@@ -70,11 +70,10 @@ func (r *run) readLog(p part) error {
 			r.skip("bots")
 			return nil
 		}
-		r.hits.take(hit{
+		return r.hit(hit{
 			at: e.at, visitor: r.hits.key(e.address, e.agent), name: pageview, url: e.url, from: e.referrer,
 			of: []string{"browser", device.Browser, "os", device.OS, "device", device.Class},
 		})
-		return nil
 	})
 }
 
