@@ -133,9 +133,9 @@ const (
 
 // StoreImport writes the rows of an import, in order, that are not there yet and
 // not past their retention, and returns how many it added and how many were too
-// old. Interrupted, it goes on where it was; repeated, it adds nothing. tell,
-// where it is not nil, is told how many rows are done. The error is an
-// *OverlapError where another import has some of the days.
+// old. Interrupted, it goes on where it was; complete, it stays as it is,
+// whatever the rows. tell, where it is not nil, is told how many rows are done.
+// The error is an *OverlapError where another import has some of the days.
 func (s *Store) StoreImport(ctx context.Context, i Import, rows []Imported, now time.Time, tell func(done int)) (added, old int, err error) {
 	known, err := s.Imports(ctx, i.Site)
 	if err != nil {
@@ -153,14 +153,21 @@ func (s *Store) StoreImport(ctx context.Context, i Import, rows []Imported, now 
 			return 0, 0, &OverlapError{Other: other, From: from, To: to}
 		}
 	}
-	complete := i.State == ImportComplete
-	if !complete && i.State != ImportReading { // a run that was interrupted goes on under its own tokens
+	if i.State == ImportComplete {
+		for _, r := range rows {
+			if !s.keepImported(i.Site, r.Date).After(now) {
+				old++
+			}
+		}
+		return 0, old, nil
+	}
+	if i.State != ImportReading { // a run that was interrupted goes on under its own tokens
 		i.State, i.Time, i.attempt = ImportReading, now, i.attempt+1
 		if err := s.record(ctx, i); err != nil {
 			return 0, 0, err
 		}
 	}
-	if added, old, err = s.storeRows(ctx, i, rows, now, tell); err != nil || complete {
+	if added, old, err = s.storeRows(ctx, i, rows, now, tell); err != nil {
 		return added, old, err
 	}
 	i.State, i.Rows, i.Time, i.attempt = ImportComplete, uint64(len(rows)-old), now, i.attempt+1

@@ -64,6 +64,24 @@ func TestImportResumed(t *testing.T) {
 	}
 }
 
+// TestImportComplete brings a complete import in again, with other rows under the
+// same id, as another version might read them: nothing is added to it.
+func TestImportComplete(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	what, rows := importOf(400)
+	if _, _, err := s.StoreImport(t.Context(), what, rows[:300], time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+	added, old, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil)
+	if err != nil || added != 0 || old != 0 {
+		t.Errorf("added %d rows, found %d too old, %v; want none", added, old, err)
+	}
+	if n := value[uint64](t, s, "SELECT count() FROM imported"); n != 300 {
+		t.Errorf("%d rows are there, want the 300 of the first run", n)
+	}
+}
+
 // TestImportOverlap refuses days that another import has, and leaves out what is
 // past its retention.
 func TestImportOverlap(t *testing.T) {
