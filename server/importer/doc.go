@@ -26,5 +26,5 @@
 // Umami's: the columns of its table website_event. GA4's: the tables of its
 // reports and explorations, as their pages download them, and its BigQuery
 // export (schema: support.google.com/analytics/answer/7029846). Access logs:
-// the combined format of Apache and nginx.
+// the combined format of Apache and nginx, and Apache's vhost_combined.
 package importer

@@ -91,7 +91,7 @@ var tools = []tool{
 	{"plausible", "Plausible's export, the zip or its CSV files", (*run).readPlausible, false},
 	{"umami", "Umami's export of website_event as CSV", (*run).readUmami, true},
 	{"goatcounter", "GoatCounter's CSV export", (*run).readGoatCounter, true},
-	{"log", "access logs in the combined format", (*run).readLog, true},
+	{"log", "access logs in the combined format, or vhost_combined", (*run).readLog, true},
 }
 
 // Tools lists the names of what can be read.

@@ -266,6 +266,61 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestLogAddresses reads what may stand before the time: five lines are of so
+// many visitors, or have no address.
+func TestLogAddresses(t *testing.T) {
+	t.Parallel()
+	const v4, v6 = "203.0.113.%d", "2001:db8::%d"
+	tests := []struct {
+		name, head string // %d is the number of the line
+		visitors   uint64 // 0: the line is refused
+	}{
+		{"combined", v4 + " - -", 5},
+		{"combined, v6", v6 + " - ada", 5},
+		{"combined, a zone", "fe80::%d%eth0 - -", 5},
+		{"combined, a name", "host-%d.isp.example - ada lovelace", 5},
+		{"combined, forwarded for", v4 + ", 198.51.100.1 - -", 5},
+		{"vhost_combined", "www.example.com:443 " + v4 + " - -", 5},
+		{"vhost_combined, many hosts", "h%d.example.com:443 203.0.113.7 - -", 1},
+		{"vhost_combined, v6", "example.com:80 " + v6 + " - ada", 5},
+		{"vhost_combined, a name", "my_host:8080 host-%d.isp.example - -", 5},
+		{"vhost_combined, hosts of v4", "192.0.2.1:80 " + v4 + " - -", 5},
+		{"vhost_combined, hosts of v6", "[2001:db8::a]:80 " + v6 + " - -", 5},
+		{"vhost_combined, none", "example.com:443 - - -", 0},
+		{"a port behind the address", v4 + ":50000 - -", 0},
+		{"a host without a port", "example.com: " + v4 + " - -", 0},
+		{"no port", "example.com:https " + v4 + " - -", 0},
+		{"none", "- - -", 0},
+		{"a socket", "unix: - -", 0},
+		{"quotes", `"" - -`, 0},
+		{"a pair", "client=" + v4 + " - -", 0},
+		{"nothing", "", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+			for i := range 5 {
+				head := strings.ReplaceAll(tt.head, "%d", fmt.Sprint(i+1))
+				fmt.Fprintf(&text, "%s [01/Jan/2025:10:00:00 +0000] \"GET / HTTP/1.1\" 200 512 \"-\" \"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\"\n", head)
+			}
+			in, err := Read(Options{Tool: "log", Site: "example.com"}, []string{write(t, "access.log", text.String())})
+			if tt.visitors == 0 {
+				if err == nil || !strings.Contains(err.Error(), "access.log:1: ") || !strings.Contains(err.Error(), "where the address should be") {
+					t.Errorf("got %v, want file and line, and that there is no address", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in.Source.Visitors != tt.visitors || in.Source.Pageviews != 5 {
+				t.Errorf("%d visitors and %d pageviews, want %d and 5", in.Source.Visitors, in.Source.Pageviews, tt.visitors)
+			}
+		})
+	}
+}
+
 func writeEntry(z *zip.Writer, name, text string) error {
 	w, err := z.Create(name)
 	if err != nil {
