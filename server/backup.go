@@ -72,7 +72,7 @@ const (
 // whoever adds a file there has to decide.
 var (
 	copied    = []string{indexName, noticesName, spoolName, keysName, deadName, seenFolder, "engine"}
-	notCopied = []string{"server.lock", backupLock, backupsName, restoreMark, queuesName}
+	notCopied = []string{"server.lock", backupLock, importLock, backupsName, restoreMark, queuesName}
 )
 
 // make writes the archive. Nothing appears in its place unless it is whole.

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"golang.org/x/sys/unix"
 
 	"sluice/collector/store"
 	"sluice/server/backup"
@@ -208,18 +207,7 @@ var errBackupRuns = errors.New("another backup of this data directory is being m
 
 // lockBackup makes sure that one backup is made at a time.
 func lockBackup(dataDir string) (release func() error, err error) {
-	f, err := os.OpenFile(filepath.Join(dataDir, backupLock), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("lock the backup: %w", err)
-	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errBackupRuns
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f.Close, nil
+	return lockFile(filepath.Join(dataDir, backupLock), errBackupRuns)
 }
 
 // sweepBackups removes what killed backups have left. The lock is held.

@@ -110,7 +110,27 @@ func siteNamed(c *config.Config, domain string) (*consent.Site, error) {
 	return nil, &usageError{fmt.Sprintf("import: --site %q is not in the configuration; its sites are %s", domain, strings.Join(names, ", "))}
 }
 
-func (j *importJob) run(ctx context.Context, tool string, files []string) error {
+// importLock is held while an import is read, stored or taken back.
+const importLock = "import.lock"
+
+var errImportRuns = errors.New("another import into this data directory, or the removal of one, is running: wait until it has ended, then run this again")
+
+// lockImport makes sure that one import runs at a time: two would not see each
+// other's days. Those that share nothing but an external ClickHouse look again
+// in [store.Store.StoreImport].
+func lockImport(dataDir string) (release func() error, err error) {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make data_dir: %w", err)
+	}
+	return lockFile(filepath.Join(dataDir, importLock), errImportRuns)
+}
+
+func (j *importJob) run(ctx context.Context, tool string, files []string) (err error) {
+	release, err := lockImport(j.config.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	reading := newProgress(j.t.err, "reading")
 	in, err := importer.Read(importer.Options{
 		Tool: tool, Site: j.site.Domain, Zone: j.site.TimeZone, From: j.from, To: j.to, Progress: reading.at,
@@ -199,7 +219,7 @@ func (j *importJob) compare(ctx context.Context, s *store.Store, in *importer.Im
 
 // runImportList lists the imports.
 func runImportList(ctx context.Context, t terminal, args []string) error {
-	return withImports(ctx, t, "import list", args, nil, func(s *store.Store) error {
+	return withImports(ctx, t, "import list", args, nil, func(_ *config.Config, s *store.Store) error {
 		imports, err := s.Imports(ctx, "")
 		if err != nil {
 			return err
@@ -229,7 +249,12 @@ func runImportRemove(ctx context.Context, t terminal, args []string) error {
 		}
 		return nil
 	}
-	return withImports(ctx, t, "import remove", args, check, func(s *store.Store) error {
+	return withImports(ctx, t, "import remove", args, check, func(c *config.Config, s *store.Store) (err error) {
+		release, err := lockImport(c.DataDir)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, release()) }()
 		i, err := s.RemoveImport(ctx, id, time.Now())
 		if err != nil {
 			return err
@@ -241,7 +266,7 @@ func runImportRemove(ctx context.Context, t terminal, args []string) error {
 
 // withImports opens the database for a command; check judges its one argument,
 // nil where it takes none.
-func withImports(ctx context.Context, t terminal, name string, args []string, check func([]string) error, fn func(*store.Store) error) error {
+func withImports(ctx context.Context, t terminal, name string, args []string, check func([]string) error, fn func(*config.Config, *store.Store) error) error {
 	var path *string
 	most := 0
 	if check != nil {
@@ -264,7 +289,7 @@ func withImports(ctx context.Context, t terminal, name string, args []string, ch
 	if err != nil {
 		return err
 	}
-	return errors.Join(fn(s), s.Close())
+	return errors.Join(fn(c, s), s.Close())
 }
 
 // progress is a bar on a terminal; anything else stays as it is.

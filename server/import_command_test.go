@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
 
 	"sluice/collector/store"
 	"sluice/collector/store/storetest"
@@ -60,6 +63,46 @@ func TestImport(t *testing.T) {
 			c.want(0, "import plausible", args, "3 of them new", "visitors, by day      33      33")
 		})
 	}
+}
+
+// TestImportsAtOnce runs two imports of the same days side by side: one of them
+// goes in, the other says why not.
+func TestImportsAtOnce(t *testing.T) {
+	t.Setenv("SLUICE_LIBCHDB", storetest.Library(t))
+	c := newCommandLine(t)
+	storetest.OpenWith(t, store.Options{DataDir: c.data})
+	last := time.Now().UTC().AddDate(0, 0, -30)
+	files := []string{exported(t, last, 700), exported(t, last, 701)}
+	var outs [2]string
+	var statuses [2]int
+	var runs sync.WaitGroup
+	for i, file := range files {
+		runs.Go(func() { outs[i], statuses[i] = c.run("import plausible", file, "--site", "example.com") })
+	}
+	runs.Wait()
+	if statuses[0]+statuses[1] != 1 {
+		t.Errorf("the statuses are %v, want one 0 and one 1:\n%s\n%s", statuses, outs[0], outs[1])
+	}
+	c.want(0, "sql", []string{"--format", "csv", "SELECT uniqExact(spool_id), max(n) FROM (SELECT spool_id, count() OVER (PARTITION BY date) AS n FROM imported)"}, "1,1")
+}
+
+// TestImportWaits refuses to import, and to take an import back, while another
+// import of the data directory runs.
+func TestImportWaits(t *testing.T) {
+	t.Setenv("SLUICE_LIBCHDB", storetest.Library(t))
+	c := newCommandLine(t)
+	args := []string{exported(t, time.Now().UTC().AddDate(0, 0, -30), 3), "--site", "example.com"}
+	release, err := lockImport(c.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.want(1, "import plausible", args, "another import", "wait until it has ended")
+	c.want(1, "import remove", []string{uuid.NewString()}, "another import", "wait until it has ended")
+	c.want(0, "import list", nil, "nothing was imported")
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	c.want(0, "import plausible", args, "3 of them new")
 }
 
 // TestImportUsage wants a remedy for every command line that says too little.

@@ -42,7 +42,27 @@ func lockDataDir(dir string) (release func() error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the lock of data_dir: %w", errors.Join(err, f.Close()))
 	}
-	// Unlocked before it is closed: a child that is just being started may still
-	// have the file open.
-	return func() error { return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close()) }, nil
+	return func() error { return unlock(f) }, nil
+}
+
+// unlock comes before the file is closed: a child that is just being started may
+// still have it open.
+func unlock(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
+// lockFile takes the lock of a command that runs once at a time. It goes with
+// the process, as that of data_dir. busy is the error where it is taken.
+func lockFile(path string, busy error) (release func() error, err error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open a lock: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = busy
+		}
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() error { return unlock(f) }, nil
 }

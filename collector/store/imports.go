@@ -51,8 +51,13 @@ type OverlapError struct {
 
 func (e *OverlapError) Error() string {
 	const layout = time.DateOnly
-	return fmt.Sprintf("%s to %s of %s are there already, imported from %s (%s): take other days with --from and --to, or remove it first: sluice import remove %s",
-		e.From.Format(layout), e.To.Format(layout), e.Other.Site, e.Other.Tool, e.Other.State, e.Other.ID)
+	days := fmt.Sprintf("%s to %s of %s", e.From.Format(layout), e.To.Format(layout), e.Other.Site)
+	if e.Other.State == ImportReading {
+		return fmt.Sprintf("an import of %s from %s has begun and not ended: wait for it, run it again where it was broken off, take other days with --from and --to, or remove it: sluice import remove %s",
+			days, e.Other.Tool, e.Other.ID)
+	}
+	return fmt.Sprintf("%s are there already, imported from %s: take other days with --from and --to, or remove it first: sluice import remove %s",
+		days, e.Other.Tool, e.Other.ID)
 }
 
 // OpenForImport opens the database to write imports into it: through the engine
@@ -133,13 +138,40 @@ const (
 
 // StoreImport writes the rows of an import, in order, that are not there yet and
 // not past their retention, and returns how many it added and how many were too
-// old. Interrupted, it goes on where it was; repeated, it adds nothing. tell,
-// where it is not nil, is told how many rows are done. The error is an
-// *OverlapError where another import has some of the days.
+// old. Interrupted, it goes on where it was; complete, it stays as it is,
+// whatever the rows. tell, where it is not nil, is told how many rows are done.
+// The error is an *OverlapError where another import has some of the days.
 func (s *Store) StoreImport(ctx context.Context, i Import, rows []Imported, now time.Time, tell func(done int)) (added, old int, err error) {
+	if i, err = s.resume(ctx, i); err != nil {
+		return 0, 0, err
+	}
+	if i.State == ImportComplete {
+		for _, r := range rows {
+			if !s.keepImported(i.Site, r.Date).After(now) {
+				old++
+			}
+		}
+		return 0, old, nil
+	}
+	if i.State != ImportReading { // a run that was interrupted goes on under its own tokens
+		i.State, i.Time, i.attempt = ImportReading, now, i.attempt+1
+		if err := s.begin(ctx, i); err != nil {
+			return 0, 0, err
+		}
+	}
+	if added, old, err = s.storeRows(ctx, i, rows, now, tell); err != nil {
+		return added, old, err
+	}
+	i.State, i.Rows, i.Time, i.attempt = ImportComplete, uint64(len(rows)-old), now, i.attempt+1
+	return added, old, s.record(ctx, i)
+}
+
+// resume adds to an import how far it got. The error is an *OverlapError where
+// another one has some of its days.
+func (s *Store) resume(ctx context.Context, i Import) (Import, error) {
 	known, err := s.Imports(ctx, i.Site)
 	if err != nil {
-		return 0, 0, err
+		return i, err
 	}
 	for _, other := range known {
 		if other.ID == i.ID {
@@ -150,21 +182,27 @@ func (s *Store) StoreImport(ctx context.Context, i Import, rows []Imported, now 
 		}
 		from, to := later(i.From, other.From), earlier(i.To, other.To)
 		if other.State != ImportRemoved && !from.After(to) {
-			return 0, 0, &OverlapError{Other: other, From: from, To: to}
+			return i, &OverlapError{Other: other, From: from, To: to}
 		}
 	}
-	complete := i.State == ImportComplete
-	if !complete && i.State != ImportReading { // a run that was interrupted goes on under its own tokens
-		i.State, i.Time, i.attempt = ImportReading, now, i.attempt+1
-		if err := s.record(ctx, i); err != nil {
-			return 0, 0, err
-		}
+	return i, nil
+}
+
+// begin records that an import is being read, and looks again: another one of
+// its days may have looked at the same moment, on a machine that shares nothing
+// but the database. Each sees what was recorded before, so one gives way at
+// least; both may.
+func (s *Store) begin(ctx context.Context, i Import) error {
+	if err := s.record(ctx, i); err != nil {
+		return err
 	}
-	if added, old, err = s.storeRows(ctx, i, rows, now, tell); err != nil || complete {
-		return added, old, err
+	_, err := s.resume(ctx, i)
+	var overlap *OverlapError
+	if !errors.As(err, &overlap) {
+		return err
 	}
-	i.State, i.Rows, i.Time, i.attempt = ImportComplete, uint64(len(rows)-old), now, i.attempt+1
-	return added, old, s.record(ctx, i)
+	i.State, i.attempt = ImportRemoved, i.attempt+1
+	return errors.Join(fmt.Errorf("stored nothing, for another import began at the same moment; see `sluice import list`, and run this one again if neither is there: %w", overlap), s.record(ctx, i))
 }
 
 // storeRows inserts what is missing, and looks again: what a token kept out

@@ -64,6 +64,24 @@ func TestImportResumed(t *testing.T) {
 	}
 }
 
+// TestImportComplete brings a complete import in again, with other rows under the
+// same id, as another version might read them: nothing is added to it.
+func TestImportComplete(t *testing.T) {
+	t.Parallel()
+	s := storetest.Open(t)
+	what, rows := importOf(400)
+	if _, _, err := s.StoreImport(t.Context(), what, rows[:300], time.Now(), nil); err != nil {
+		t.Fatal(err)
+	}
+	added, old, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil)
+	if err != nil || added != 0 || old != 0 {
+		t.Errorf("added %d rows, found %d too old, %v; want none", added, old, err)
+	}
+	if n := value[uint64](t, s, "SELECT count() FROM imported"); n != 300 {
+		t.Errorf("%d rows are there, want the 300 of the first run", n)
+	}
+}
+
 // TestImportOverlap refuses days that another import has, and leaves out what is
 // past its retention.
 func TestImportOverlap(t *testing.T) {
@@ -84,5 +102,42 @@ func TestImportOverlap(t *testing.T) {
 	what.Site = "other.example"
 	if _, _, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil); err != nil {
 		t.Errorf("the same days of another site: %v", err)
+	}
+}
+
+// TestImportGivesWay has another import of the same days record itself between
+// the look of this one and its own record, as from another machine: this one
+// leaves them to it, and once the other is gone it goes in.
+func TestImportGivesWay(t *testing.T) {
+	t.Parallel()
+	what, rows := importOf(400)
+	var between func()
+	s := storetest.OpenWith(t, store.Options{Retention: func(string) store.Retention {
+		if record := between; record != nil { // asked how long to keep the record that is being made
+			between = nil
+			record()
+		}
+		return store.DefaultRetention
+	}})
+	other := uuid.New()
+	between = func() {
+		exec(t, s, fmt.Sprintf("INSERT INTO imports (site, tool, state, first, last, ts, keep_until, spool_id, seq) VALUES ('%s', 'log', '%s', '%s', '%[3]s', now64(), today() + 1000, '%[4]s', 1)",
+			what.Site, store.ImportReading, what.To.Format(time.DateOnly), other))
+	}
+	var overlap *store.OverlapError
+	if _, _, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil); !errors.As(err, &overlap) || overlap.Other.ID != other {
+		t.Fatalf("got %v, want an *OverlapError that names import %s", err, other)
+	}
+	if n := value[uint64](t, s, "SELECT count() FROM imported"); n != 0 {
+		t.Errorf("%d rows are there of the import that gave way", n)
+	}
+	if state := value[string](t, s, "SELECT state FROM imports FINAL WHERE spool_id = ?", what.ID); state != store.ImportRemoved {
+		t.Errorf("the import that gave way is %s, want %s", state, store.ImportRemoved)
+	}
+	if _, err := s.RemoveImport(t.Context(), other, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if added, _, err := s.StoreImport(t.Context(), what, rows, time.Now(), nil); err != nil || added != len(rows) {
+		t.Errorf("once the other was removed: added %d rows, %v; want %d", added, err, len(rows))
 	}
 }

@@ -84,8 +84,7 @@ func (r *run) readBigQuery(p part) error {
 				h.visit = r.hits.key(e.Pseudo, param.Value.Int.String())
 			}
 		}
-		r.hits.take(h)
-		return nil
+		return r.hit(h)
 	})
 }
 

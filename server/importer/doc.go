@@ -15,11 +15,16 @@
 // import with file and line before anything is stored, because half an import
 // looks like a bad year.
 //
+// A shell names the newest log first, and tables are written out in no order at
+// all: so parts are read in the order of their first events, and an event finds
+// its visit by its time. Which files there are decides the figures, not how they
+// are named.
+//
 // # Sources
 //
 // Plausible's export: lib/plausible/exports.ex. GoatCounter's: export.go.
 // Umami's: the columns of its table website_event. GA4's: the tables of its
 // reports and explorations, as their pages download them, and its BigQuery
 // export (schema: support.google.com/analytics/answer/7029846). Access logs:
-// the combined format of Apache and nginx.
+// the combined format of Apache and nginx, and Apache's vhost_combined.
 package importer

@@ -45,7 +45,9 @@ func (r *run) readGoatCounter(p part) error {
 			h.of = append(h.of, "referrer", referrer)
 			h.url.Query = "ref=" + escaped(referrer)
 		}
-		r.hits.take(h)
+		if err := r.hit(h); err != nil {
+			return err
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package importer
 import (
 	"cmp"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,19 +77,21 @@ func (e *FileError) Error() string {
 }
 
 // tool is a source; read takes one part (a file, or an entry of a zip) after the
-// other.
+// other. events is a source of single ones: what belongs together among them is
+// told by their times.
 type tool struct {
 	name, what string
 	read       func(r *run, p part) error
+	events     bool
 }
 
 var tools = []tool{
-	{"ga4", "CSV files of GA4's reports and explorations that have a date", (*run).readGA4},
-	{"bigquery", "GA4's BigQuery export as JSON, one event a line", (*run).readBigQuery},
-	{"plausible", "Plausible's export, the zip or its CSV files", (*run).readPlausible},
-	{"umami", "Umami's export of website_event as CSV", (*run).readUmami},
-	{"goatcounter", "GoatCounter's CSV export", (*run).readGoatCounter},
-	{"log", "access logs in the combined format", (*run).readLog},
+	{"ga4", "CSV files of GA4's reports and explorations that have a date", (*run).readGA4, false},
+	{"bigquery", "GA4's BigQuery export as JSON, one event a line", (*run).readBigQuery, true},
+	{"plausible", "Plausible's export, the zip or its CSV files", (*run).readPlausible, false},
+	{"umami", "Umami's export of website_event as CSV", (*run).readUmami, true},
+	{"goatcounter", "GoatCounter's CSV export", (*run).readGoatCounter, true},
+	{"log", "access logs in the combined format, or vhost_combined", (*run).readLog, true},
 }
 
 // Tools lists the names of what can be read.
@@ -107,6 +110,7 @@ type run struct {
 	hits  *visits
 	out   *Import
 	given map[ga4Figure]*ga4Table
+	first *time.Time // where it is not nil, the first event is looked for, and no other
 }
 
 type rowKey struct {
@@ -127,9 +131,12 @@ func Read(o Options, files []string) (*Import, error) {
 	if o.Owns == nil {
 		o.Owns = func(host string) bool { return host == o.Site || strings.HasSuffix(host, "."+o.Site) }
 	}
-	r := &run{o: o, rows: map[rowKey]*Figures{}, given: map[ga4Figure]*ga4Table{}, out: &Import{Tool: o.Tool, Skipped: map[string]uint64{}}}
-	r.hits = newVisits(r)
-	sums, err := eachPart(files, o.Progress, func(p part) error { return tools[i].read(r, p) })
+	r := newRun(o)
+	var first func(part) time.Time
+	if tools[i].events {
+		first = func(p part) time.Time { return firstEvent(o, tools[i], p) }
+	}
+	sums, err := eachPart(files, o.Progress, first, func(p part) error { return tools[i].read(r, p) })
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +146,34 @@ func Read(o Options, files []string) (*Import, error) {
 	}
 	r.finish(sums)
 	return r.out, nil
+}
+
+func newRun(o Options) *run {
+	r := &run{o: o, rows: map[rowKey]*Figures{}, given: map[ga4Figure]*ga4Table{}, out: &Import{Tool: o.Tool, Skipped: map[string]uint64{}}}
+	r.hits = newVisits(r)
+	return r
+}
+
+// errFound ends a search for the first event.
+var errFound = errors.New("the first event is found")
+
+// firstEvent is when the first event of a part was, within the bounds or not;
+// zero where it has none.
+func firstEvent(o Options, of tool, p part) time.Time {
+	r := newRun(o)
+	r.first = new(time.Time)
+	_ = of.read(r, p) // what is wrong with the part is said when it is read
+	return *r.first
+}
+
+// hit takes an event of a source that has single ones.
+func (r *run) hit(h hit) error {
+	if r.first != nil {
+		*r.first = h.at
+		return errFound
+	}
+	r.hits.take(h)
+	return nil
 }
 
 // because says why nothing may have been found.

@@ -4,8 +4,10 @@ import (
 	"archive/zip"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +172,162 @@ func TestTotalsFromPages(t *testing.T) {
 	if len(in.Notes) != 1 {
 		t.Errorf("notes are %q, want one about where the totals come from", in.Notes)
 	}
+}
+
+// visited is lines of an access log, all of one visitor; each text is a time and
+// a path.
+func visited(lines ...string) string {
+	var log strings.Builder
+	for _, line := range lines {
+		when, path, _ := strings.Cut(line, " ")
+		fmt.Fprintf(&log, "203.0.113.7 - - [%s +0000] \"GET %s HTTP/1.1\" 200 512 \"-\" \"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\"\n", when, path)
+	}
+	return log.String()
+}
+
+// TestOrder reads the files of one visitor in both orders, and packed together:
+// silence ends a visit whichever is named first. Figures are visitors, visits,
+// pageviews, events, bounces, seconds.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	const goats = "2Path,Event,Session,Date\n"
+	tests := []struct {
+		name, tool string
+		files      []string
+		want       map[string]Figures
+	}{
+		{"rotated", "log", []string{visited("02/Jan/2025:10:00:00 /b"), visited("01/Jan/2025:10:00:00 /a")}, map[string]Figures{
+			"01  ": {1, 1, 1, 1, 1, 0}, "02  ": {1, 1, 1, 1, 1, 0},
+			"01 entry_page /a": {1, 1, 1, 1, 1, 0}, "02 entry_page /b": {1, 1, 1, 1, 1, 0},
+			"01 exit_page /a": {1, 1, 0, 0, 0, 0}, "02 exit_page /b": {1, 1, 0, 0, 0, 0},
+			"01 source ": {1, 1, 1, 1, 1, 0}, "02 source ": {1, 1, 1, 1, 1, 0},
+		}},
+		{"rotated during a visit", "log", []string{visited("02/Jan/2025:00:05:00 /b"), visited("01/Jan/2025:23:50:00 /a?utm_source=mail")}, map[string]Figures{
+			"01  ": {1, 1, 1, 1, 0, 900}, "02  ": {1, 0, 1, 1, 0, 0},
+			"01 entry_page /a": {1, 1, 2, 2, 0, 900}, "01 exit_page /b": {1, 1, 0, 0, 0, 0}, "01 source mail": {1, 1, 2, 2, 0, 900},
+		}},
+		{"rotated within a second", "log", []string{visited("01/Jan/2025:10:00:00 /b"), visited("01/Jan/2025:09:59:00 /a", "01/Jan/2025:10:00:00 /c")}, map[string]Figures{
+			"01  ":             {1, 1, 3, 3, 0, 60},
+			"01 entry_page /a": {1, 1, 3, 3, 0, 60}, "01 exit_page /b": {1, 1, 0, 0, 0, 0}, "01 source ": {1, 1, 3, 3, 0, 60},
+		}},
+		// The second server's hits lie within, between and beside visits of the first's.
+		{"of two servers", "log", []string{
+			visited("01/Jan/2025:10:00:00 /a", "01/Jan/2025:10:40:00 /b", "01/Jan/2025:15:00:00 /c"),
+			visited("01/Jan/2025:10:20:00 /d", "01/Jan/2025:12:00:00 /e", "01/Jan/2025:15:10:00 /f"),
+		}, map[string]Figures{
+			"01  ":             {1, 3, 6, 6, 1, 3000},
+			"01 entry_page /a": {1, 1, 3, 3, 0, 2400}, "01 entry_page /e": {1, 1, 1, 1, 1, 0}, "01 entry_page /c": {1, 1, 2, 2, 0, 600},
+			"01 exit_page /b": {1, 1, 0, 0, 0, 0}, "01 exit_page /e": {1, 1, 0, 0, 0, 0}, "01 exit_page /f": {1, 1, 0, 0, 0, 0},
+			"01 source ": {1, 3, 6, 6, 1, 3000},
+		}},
+		{"newest line first", "goatcounter", []string{goats + "/b,false,s,2025-01-02T10:00:00Z\n/a,false,s,2025-01-01T10:00:00Z\n"}, map[string]Figures{
+			"01  ": {1, 1, 1, 1, 1, 0}, "02  ": {1, 1, 1, 1, 1, 0},
+			"01 entry_page /a": {1, 1, 1, 1, 1, 0}, "02 entry_page /b": {1, 1, 1, 1, 1, 0},
+			"01 exit_page /a": {1, 1, 0, 0, 0, 0}, "02 exit_page /b": {1, 1, 0, 0, 0, 0},
+			"01 source ": {1, 1, 1, 1, 1, 0}, "02 source ": {1, 1, 1, 1, 1, 0},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			packed := filepath.Join(dir, "logs.zip")
+			pack := must(t)(os.Create(packed))
+			z := zip.NewWriter(pack)
+			var files []string
+			for i, text := range tt.files {
+				name := fmt.Sprint("log.", i)
+				files = append(files, write(t, name, text))
+				if err := writeEntry(z, name, text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(z.Close(), pack.Close()); err != nil {
+				t.Fatal(err)
+			}
+			in := func(files ...string) *Import {
+				t.Helper()
+				in, err := Read(Options{Tool: tt.tool, Site: "example.com"}, files)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.want, rowsOf(in, "", "entry_page", "exit_page", "source")); diff != "" {
+					t.Errorf("%v (-want +got):\n%s", files, diff)
+				}
+				return in
+			}
+			first := in(files...)
+			slices.Reverse(files)
+			if second := in(files...); second.ID != first.ID {
+				t.Errorf("in the other order it is import %s, before %s", second.ID, first.ID)
+			}
+			in(packed)
+		})
+	}
+}
+
+// TestLogAddresses reads what may stand before the time: five lines are of so
+// many visitors, or have no address.
+func TestLogAddresses(t *testing.T) {
+	t.Parallel()
+	const v4, v6 = "203.0.113.%d", "2001:db8::%d"
+	tests := []struct {
+		name, head string // %d is the number of the line
+		visitors   uint64 // 0: the line is refused
+	}{
+		{"combined", v4 + " - -", 5},
+		{"combined, v6", v6 + " - ada", 5},
+		{"combined, a zone", "fe80::%d%eth0 - -", 5},
+		{"combined, a name", "host-%d.isp.example - ada lovelace", 5},
+		{"combined, forwarded for", v4 + ", 198.51.100.1 - -", 5},
+		{"vhost_combined", "www.example.com:443 " + v4 + " - -", 5},
+		{"vhost_combined, many hosts", "h%d.example.com:443 203.0.113.7 - -", 1},
+		{"vhost_combined, v6", "example.com:80 " + v6 + " - ada", 5},
+		{"vhost_combined, a name", "my_host:8080 host-%d.isp.example - -", 5},
+		{"vhost_combined, hosts of v4", "192.0.2.1:80 " + v4 + " - -", 5},
+		{"vhost_combined, hosts of v6", "[2001:db8::a]:80 " + v6 + " - -", 5},
+		{"vhost_combined, none", "example.com:443 - - -", 0},
+		{"a port behind the address", v4 + ":50000 - -", 0},
+		{"a host without a port", "example.com: " + v4 + " - -", 0},
+		{"no port", "example.com:https " + v4 + " - -", 0},
+		{"none", "- - -", 0},
+		{"a socket", "unix: - -", 0},
+		{"quotes", `"" - -`, 0},
+		{"a pair", "client=" + v4 + " - -", 0},
+		{"nothing", "", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var text strings.Builder
+			for i := range 5 {
+				head := strings.ReplaceAll(tt.head, "%d", fmt.Sprint(i+1))
+				fmt.Fprintf(&text, "%s [01/Jan/2025:10:00:00 +0000] \"GET / HTTP/1.1\" 200 512 \"-\" \"Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0\"\n", head)
+			}
+			in, err := Read(Options{Tool: "log", Site: "example.com"}, []string{write(t, "access.log", text.String())})
+			if tt.visitors == 0 {
+				if err == nil || !strings.Contains(err.Error(), "access.log:1: ") || !strings.Contains(err.Error(), "where the address should be") {
+					t.Errorf("got %v, want file and line, and that there is no address", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if in.Source.Visitors != tt.visitors || in.Source.Pageviews != 5 {
+				t.Errorf("%d visitors and %d pageviews, want %d and 5", in.Source.Visitors, in.Source.Pageviews, tt.visitors)
+			}
+		})
+	}
+}
+
+func writeEntry(z *zip.Writer, name, text string) error {
+	w, err := z.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write([]byte(text))
+	return err
 }
 
 func write(t *testing.T, name, text string) string {

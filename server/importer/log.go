@@ -3,6 +3,8 @@ package importer
 import (
 	"bufio"
 	"fmt"
+	"net"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -37,7 +39,8 @@ var assets = []string{
 	".woff", ".woff2", ".ttf", ".otf", ".eot", ".mp4", ".webm", ".mp3", ".zip", ".gz", ".pdf", ".webmanifest", ".wasm",
 }
 
-// readLog reads an access log in the combined format:
+// readLog reads an access log in the combined format, or in Apache's
+// vhost_combined, which begins with HOST:PORT of the server and a space:
 //
 //	ADDRESS - USER [31/Dec/2025:10:00:00 +0100] "GET /path HTTP/1.1" 200 512 "REFERRER" "USER AGENT"
 //
@@ -70,11 +73,10 @@ func (r *run) readLog(p part) error {
 			r.skip("bots")
 			return nil
 		}
-		r.hits.take(hit{
+		return r.hit(hit{
 			at: e.at, visitor: r.hits.key(e.address, e.agent), name: pageview, url: e.url, from: e.referrer,
 			of: []string{"browser", device.Browser, "os", device.OS, "device", device.Class},
 		})
-		return nil
 	})
 }
 
@@ -92,7 +94,9 @@ func parseCombined(line string) (e entry, problem string) {
 	if !ok || !ok2 {
 		return e, "has no time in brackets: wanted is the combined log format"
 	}
-	e.address, _, _ = strings.Cut(head, " ")
+	if e.address, ok = visitorAddress(head); !ok {
+		return e, "has neither an IP address nor a host name where the address should be: wanted is the combined log format, or vhost_combined"
+	}
 	var err error
 	if e.at, err = time.Parse("02/Jan/2006:15:04:05 -0700", when); err != nil {
 		return e, fmt.Sprintf("the time %q is not like 31/Dec/2025:10:00:00 +0100", when)
@@ -121,6 +125,29 @@ func parseCombined(line string) (e entry, problem string) {
 	}
 	e.url.Path, e.url.Query, _ = strings.Cut(target, "?")
 	return e, ""
+}
+
+// visitorAddress finds the visitor's address in what stands before the time.
+func visitorAddress(head string) (string, bool) {
+	first, rest, _ := strings.Cut(head, " ")
+	if address := strings.TrimSuffix(first, ","); isAddress(address) { // a comma: the first that X-Forwarded-For names
+		return address, true
+	}
+	host, port, err := net.SplitHostPort(first)
+	if err != nil || !isAddress(host) || port == "" || strings.Trim(port, "0123456789") != "" {
+		return "", false
+	}
+	second, _, _ := strings.Cut(rest, " ")
+	return second, isAddress(second)
+}
+
+// isAddress reports whether a word is an IP address or a host name.
+func isAddress(word string) bool {
+	if _, err := netip.ParseAddr(word); err == nil {
+		return true
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	return strings.Trim(word, "-._") != "" && strings.Trim(word, letters+"-._") == ""
 }
 
 // quoted reads a text in quotes in which \" stands for a quote.

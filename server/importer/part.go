@@ -2,6 +2,7 @@ package importer
 
 import (
 	"archive/zip"
+	"cmp"
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/csv"
@@ -23,36 +24,52 @@ type part struct {
 	r    io.Reader
 }
 
-// counting tells how far a file was read.
+// piece is a part that is not open: a file, or an entry of a zip.
+type piece struct {
+	file  string
+	entry int               // of a zip; else 0
+	sum   [sha256.Size]byte // of the whole file
+	first time.Time         // when its first event was
+}
+
+// tally tells how much of the files was read.
+type tally struct {
+	done, total int64
+	tell        func(done, total int64)
+}
+
+func (t *tally) add(n int) {
+	t.done += int64(n)
+	if t.tell != nil {
+		t.tell(min(t.done, t.total), t.total)
+	}
+}
+
+// counting is a file that adds up what is read of it.
 type counting struct {
 	*os.File
-	done, total *int64
-	tell        func(done, total int64)
+	t *tally
 }
 
 func (c *counting) Read(b []byte) (int, error) {
 	n, err := c.File.Read(b)
-	c.count(n)
+	c.t.add(n)
 	return n, err
 }
 
 func (c *counting) ReadAt(b []byte, at int64) (int, error) {
 	n, err := c.File.ReadAt(b, at)
-	c.count(n)
+	c.t.add(n)
 	return n, err
 }
 
-func (c *counting) count(n int) {
-	*c.done += int64(n)
-	if c.tell != nil {
-		c.tell(min(*c.done, *c.total), *c.total)
-	}
-}
-
-// eachPart reads every file and returns the hashes of their contents.
-func eachPart(files []string, tell func(done, total int64), fn func(part) error) ([][sha256.Size]byte, error) {
-	var done, total int64
+// eachPart reads every file and returns the hashes of their contents. first says
+// when the first event of a part was: the parts are read in that order, however
+// the files are named. Where it is nil they are read as they come.
+func eachPart(files []string, tell func(done, total int64), first func(part) time.Time, fn func(part) error) ([][sha256.Size]byte, error) {
+	t := &tally{tell: tell}
 	var sums [][sha256.Size]byte
+	var pieces []piece
 	for _, name := range files {
 		sum, size, err := hashOf(name)
 		if err != nil {
@@ -61,14 +78,39 @@ func eachPart(files []string, tell func(done, total int64), fn func(part) error)
 		if slices.Contains(sums, sum) {
 			return nil, &FileError{File: name, Problem: "has the same content as a file before it: name each file once"}
 		}
-		sums, total = append(sums, sum), total+size
+		sums, t.total = append(sums, sum), t.total+size
+		entries, err := entriesOf(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			pieces = append(pieces, piece{file: name, entry: entry, sum: sum})
+		}
 	}
-	for _, name := range files {
-		if err := open(name, &done, &total, tell, fn); err != nil {
+	if first != nil && len(pieces) > 1 {
+		inOrder(pieces, first)
+	}
+	for _, p := range pieces {
+		if err := p.open(t, fn); err != nil {
 			return nil, err
 		}
 	}
 	return sums, nil
+}
+
+// inOrder sorts pieces by their first event, those of one moment by content.
+func inOrder(pieces []piece, first func(part) time.Time) {
+	for i := range pieces {
+		p := &pieces[i]
+		// What is wrong with a part is said when it is read.
+		_ = p.open(&tally{}, func(open part) error {
+			p.first = first(open)
+			return nil
+		})
+	}
+	slices.SortFunc(pieces, func(a, b piece) int {
+		return cmp.Or(a.first.Compare(b.first), slices.Compare(a.sum[:], b.sum[:]), cmp.Compare(a.entry, b.entry))
+	})
 }
 
 func hashOf(name string) (sum [sha256.Size]byte, size int64, err error) {
@@ -84,48 +126,72 @@ func hashOf(name string) (sum [sha256.Size]byte, size int64, err error) {
 	return [sha256.Size]byte(h.Sum(nil)), size, nil
 }
 
-func open(name string, done, total *int64, tell func(done, total int64), fn func(part) error) error {
+func isZip(name string) bool { return strings.EqualFold(filepath.Ext(name), ".zip") }
+
+// entriesOf numbers the entries of a zip that are parts; any other file is one.
+func entriesOf(name string) ([]int, error) {
+	if !isZip(name) {
+		return []int{0}, nil
+	}
 	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	archive, err := openZip(&counting{f, &tally{}})
+	if err != nil {
+		return nil, err
+	}
+	var entries []int
+	for i, entry := range archive.File {
+		if !entry.FileInfo().IsDir() && !strings.HasPrefix(path.Base(entry.Name), ".") && !strings.HasPrefix(entry.Name, "__MACOSX/") {
+			entries = append(entries, i)
+		}
+	}
+	return entries, nil
+}
+
+func openZip(c *counting) (*zip.Reader, error) {
+	info, err := c.Stat()
+	if err != nil {
+		return nil, err
+	}
+	archive, err := zip.NewReader(c, info.Size())
+	if err != nil {
+		return nil, &FileError{File: c.Name(), Problem: "is no zip archive: " + err.Error()}
+	}
+	return archive, nil
+}
+
+// open calls fn with the part, unpacked.
+func (p piece) open(t *tally, fn func(part) error) error {
+	f, err := os.Open(p.file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	c := &counting{f, done, total, tell}
-	switch strings.ToLower(filepath.Ext(name)) {
-	case ".zip":
-		return openZip(name, c, fn)
-	case ".gz":
-		z, err := gzip.NewReader(c)
+	c := &counting{f, t}
+	switch {
+	case isZip(p.file):
+		archive, err := openZip(c)
 		if err != nil {
-			return &FileError{File: name, Problem: "is no gzip file: " + err.Error()}
-		}
-		return fn(part{name, z})
-	}
-	return fn(part{name, c})
-}
-
-func openZip(name string, c *counting, fn func(part) error) error {
-	info, err := c.Stat()
-	if err != nil {
-		return err
-	}
-	archive, err := zip.NewReader(c, info.Size())
-	if err != nil {
-		return &FileError{File: name, Problem: "is no zip archive: " + err.Error()}
-	}
-	for _, entry := range archive.File {
-		if entry.FileInfo().IsDir() || strings.HasPrefix(path.Base(entry.Name), ".") || strings.HasPrefix(entry.Name, "__MACOSX/") {
-			continue
-		}
-		r, err := entry.Open()
-		if err != nil {
-			return &FileError{File: name + "/" + entry.Name, Problem: err.Error()}
-		}
-		if err := errors.Join(fn(part{name + "/" + entry.Name, r}), r.Close()); err != nil {
 			return err
 		}
+		entry := archive.File[p.entry]
+		name := p.file + "/" + entry.Name
+		r, err := entry.Open()
+		if err != nil {
+			return &FileError{File: name, Problem: err.Error()}
+		}
+		return errors.Join(fn(part{name, r}), r.Close())
+	case strings.EqualFold(filepath.Ext(p.file), ".gz"):
+		z, err := gzip.NewReader(c)
+		if err != nil {
+			return &FileError{File: p.file, Problem: "is no gzip file: " + err.Error()}
+		}
+		return fn(part{p.file, z})
 	}
-	return nil
+	return fn(part{p.file, c})
 }
 
 // table reads a CSV file with a line of names at its top.

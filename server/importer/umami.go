@@ -45,7 +45,9 @@ func (r *run) readUmami(p part) error {
 		if host := t.text("referrer_domain"); host != "" {
 			h.from = "https://" + host + t.text("referrer_path")
 		}
-		r.hits.take(h)
+		if err := r.hit(h); err != nil {
+			return err
+		}
 	}
 }
 

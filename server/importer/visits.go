@@ -3,6 +3,7 @@ package importer
 import (
 	"hash/maphash"
 	"slices"
+	"sort"
 	"time"
 
 	"sluice/collector/enrich"
@@ -19,7 +20,7 @@ type hit struct {
 	at      time.Time
 	day     int32  // as the source says; 0: the site's day of at
 	visitor uint64 // a hash of this run
-	visit   uint64 // likewise; 0: the visitor's, until idle
+	visit   uint64 // likewise; 0: one of the visitor's, by idle
 	name    string
 	url     enrich.Address // Host may be ""
 	from    string         // the referrer's URL
@@ -31,23 +32,19 @@ type hit struct {
 // visits counts hits. Whatever identifies a visitor is a hash under seed, which
 // leaves with the run.
 type visits struct {
-	r       *run
-	seed    maphash.Seed
-	known   map[visitKey]*visit
-	latest  map[uint64]*visit // of a visitor, where the source names no visits
+	r     *run
+	seed  maphash.Seed
+	named map[uint64]*visit // by the source
+	// Of a visitor, where the source names none: in order, with more than idle
+	// between them.
+	unnamed map[uint64][]*visit
 	counted map[uint64]struct{}
 	texts   map[string]string
-}
-
-type visitKey struct {
-	id uint64
-	n  int // of a visitor's visits that the source does not name
 }
 
 type visit struct {
 	day            int32
 	visitor        uint64
-	n              int
 	first, last    time.Time
 	entry, exit    string
 	views, actions uint64
@@ -56,7 +53,7 @@ type visit struct {
 
 func newVisits(r *run) *visits {
 	return &visits{
-		r: r, seed: maphash.MakeSeed(), known: map[visitKey]*visit{}, latest: map[uint64]*visit{},
+		r: r, seed: maphash.MakeSeed(), named: map[uint64]*visit{}, unnamed: map[uint64][]*visit{},
 		counted: map[uint64]struct{}{}, texts: map[string]string{},
 	}
 }
@@ -104,58 +101,77 @@ func (v *visits) take(h hit) {
 	} else {
 		v.count(h.day, "event", h.name, h.visitor, Figures{Events: 1})
 	}
-	at := v.find(h, &page)
+	at := v.find(h)
+	early, late := at.actions == 0 || h.at.Before(at.first), !h.at.Before(at.last)
 	at.actions++
-	early, late := h.at.Before(at.first), !h.at.Before(at.last)
 	if h.name == pageview {
 		at.views++
 		path := v.keep(page.Path)
 		if at.entry == "" || early {
 			at.entry = path
 		}
-		if late {
+		if at.exit == "" || late {
 			at.exit = path
 		}
 	}
 	if early {
-		at.first = h.at
+		at.first, at.day, at.of = h.at, h.day, v.labels(h, &page)
 	}
 	if late {
 		at.last = h.at
 	}
 }
 
-// find returns the visit of a hit, opened by it where it is new.
-func (v *visits) find(h hit, page *enrich.Page) *visit {
-	key := visitKey{id: h.visit}
-	var before *visit
-	if h.visit == 0 {
-		key.id = h.visitor
-		if before = v.latest[h.visitor]; before != nil {
-			key.n = before.n
-			if h.at.Sub(before.last) > idle {
-				key.n++
-			}
+// find returns the visit of a hit, a new one where it belongs to none. Hits may
+// come in any order: a hit opens a visit where there is none within idle before
+// or after it, and makes one of two that it lies between.
+func (v *visits) find(h hit) *visit {
+	opened := func() *visit { return &visit{visitor: h.visitor, first: h.at, last: h.at} }
+	if h.visit != 0 {
+		if v.named[h.visit] == nil {
+			v.named[h.visit] = opened()
 		}
+		return v.named[h.visit]
 	}
-	if known := v.known[key]; known != nil {
-		return known
+	all := v.unnamed[h.visitor]
+	i := sort.Search(len(all), func(i int) bool { return h.at.Sub(all[i].last) <= idle })
+	switch {
+	case i == len(all) || all[i].first.Sub(h.at) > idle:
+		all = slices.Insert(all, i, opened())
+	case i+1 < len(all) && all[i+1].first.Sub(h.at) <= idle:
+		all[i].join(all[i+1])
+		all = slices.Delete(all, i+1, i+2)
 	}
+	v.unnamed[h.visitor] = all
+	return all[i]
+}
+
+// join adds what turns out to be the same visit's later half.
+func (a *visit) join(b *visit) {
+	a.last = b.last
+	a.views += b.views
+	a.actions += b.actions
+	if a.entry == "" {
+		a.entry = b.entry
+	}
+	if b.exit != "" {
+		a.exit = b.exit
+	}
+}
+
+// labels are what a visit that begins with this hit is counted under.
+func (v *visits) labels(h hit, page *enrich.Page) []string {
 	referrer := enrich.ReadReferrer(h.from, v.r.o.Owns)
 	arrival := enrich.ReadArrival(page, referrer.From)
-	opened := &visit{day: h.day, visitor: h.visitor, n: key.n, first: h.at, last: h.at}
-	for _, text := range slices.Concat(h.of, []string{
+	of := slices.Concat(h.of, []string{
 		"source", arrival.Source.Name, "channel", string(arrival.Channel), "referrer", referrer.URL,
 		"utm_source", page.UTM.Source, "utm_medium", page.UTM.Medium, "utm_campaign", page.UTM.Campaign,
 		"utm_term", page.UTM.Term, "utm_content", page.UTM.Content,
-	}) {
-		opened.of = append(opened.of, v.keep(text))
+	})
+	for i, text := range of {
+		of[i] = v.keep(text)
 	}
-	v.known[key] = opened
-	if h.visit == 0 {
-		v.latest[h.visitor] = opened
-	}
-	return opened
+	return of
 }
 
 // once reports whether a visitor is seen for the first time under a value of a
@@ -189,21 +205,30 @@ var unlabelled = []string{
 
 // finish counts every visit on the day on which it began.
 func (v *visits) finish() {
-	for _, visit := range v.known {
-		f := Figures{Visits: 1, Seconds: uint64(visit.last.Sub(visit.first) / time.Second)}
-		if visit.views == 1 && visit.actions == 1 {
-			f.Bounces = 1
+	for _, at := range v.named {
+		v.end(at)
+	}
+	for _, all := range v.unnamed {
+		for _, at := range all {
+			v.end(at)
 		}
-		v.r.add(visit.day, "", "", f)
-		f.Pageviews, f.Events = visit.views, visit.actions
-		if visit.entry != "" {
-			v.count(visit.day, "entry_page", visit.entry, visit.visitor, f)
-			v.count(visit.day, "exit_page", visit.exit, visit.visitor, Figures{Visits: 1})
-		}
-		for pair := range slices.Chunk(visit.of, 2) {
-			if pair[1] != "" || !slices.Contains(unlabelled, pair[0]) {
-				v.count(visit.day, pair[0], pair[1], visit.visitor, f)
-			}
+	}
+}
+
+func (v *visits) end(at *visit) {
+	f := Figures{Visits: 1, Seconds: uint64(at.last.Sub(at.first) / time.Second)}
+	if at.views == 1 && at.actions == 1 {
+		f.Bounces = 1
+	}
+	v.r.add(at.day, "", "", f)
+	f.Pageviews, f.Events = at.views, at.actions
+	if at.entry != "" {
+		v.count(at.day, "entry_page", at.entry, at.visitor, f)
+		v.count(at.day, "exit_page", at.exit, at.visitor, Figures{Visits: 1})
+	}
+	for pair := range slices.Chunk(at.of, 2) {
+		if pair[1] != "" || !slices.Contains(unlabelled, pair[0]) {
+			v.count(at.day, pair[0], pair[1], at.visitor, f)
 		}
 	}
 }
