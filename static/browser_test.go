@@ -383,9 +383,14 @@ func TestBrowserBackForwardCache(t *testing.T) {
 	b.Asked()
 	b.Click("Accept all", "section")
 	d.wait("/_s/e", 1)
-	b.Run(`dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))`)
+	// The page is left, and something happens elsewhere; back, it is visible first.
+	away := func(meanwhile string) {
+		b.Run(`(dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true})), ` + meanwhile + `,
+			document.dispatchEvent(new Event('visibilitychange', {bubbles: true})), dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})))`)
+	}
+	away(`0`)
 	d.wait("/_s/e", 2) // coming back is a pageview
-	b.Run(`(document.cookie = 'sl_choice=1:2025-07:::1763934343;path=/', dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})))`)
+	away(`document.cookie = 'sl_choice=1:2025-07:::1763934343;path=/'`)
 	b.Settle()
 	if got, want := d.events(), []string{"pageview /plain.html", "pageview /plain.html"}; !slices.Equal(got, want) {
 		t.Errorf("events: %q, want %q: none after a refusal elsewhere", got, want)
@@ -393,7 +398,7 @@ func TestBrowserBackForwardCache(t *testing.T) {
 	if got := eval[string](b, `document.cookie`); strings.Contains(got, "sl_s") {
 		t.Errorf("cookies after a refusal elsewhere: %q", got)
 	}
-	b.Run(`(document.cookie = 'sl_choice=1:2025-07:analytics:statistics:1763934344;path=/', dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})))`)
+	away(`document.cookie = 'sl_choice=1:2025-07:analytics:statistics:1763934344;path=/'`)
 	d.wait("/_s/e", 3)
 	b.Settle()
 	if got := d.events(); len(got) != 3 {

@@ -296,6 +296,19 @@ func TestMeasureWithdrawn(t *testing.T) {
 	}
 }
 
+// TestMeasureOtherChoice: what was measured under a grant is kept where the choice
+// changes and the grant stays.
+func TestMeasureOtherChoice(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t, everything)
+	b := d.measured("/measure.html")
+	b.Run(`new Promise((done) => (setTimeout(() => { throw new Error('secret'); }), setTimeout(done, 20)))`)
+	b.Run(`(document.cookie = 'sl_choice=1:2025-07:analytics:statistics:1763934344;path=/', document.dispatchEvent(new Event('visibilitychange', {bubbles: true})))`)
+	b.Until(`sluice.consent.services.length == 1`)
+	b.Visit(d.URL + "/frame.html")
+	wantProps(t, d.event("error", 1), map[string]any{"count": 1.0})
+}
+
 // What happens in one task travels together, in order.
 func TestSendTogether(t *testing.T) {
 	t.Parallel()

@@ -50,6 +50,28 @@ func TestBrowserAsksAgain(t *testing.T) {
 	}
 }
 
+// TestBrowserClosedStaysClosed: who closes the banner is not asked again on the
+// same page, whatever the answers to its events say.
+func TestBrowserClosedStaysClosed(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.banner["renew"] = map[string]string{"preference": "New."}
+	d.banner["close_button"] = true
+	d.changed = true
+	b := d.open("/frame.html")
+	b.Run(`(document.cookie = 'sl_choice=1:2025-06:analytics:statistics:1763934343;path=/')`)
+	b.Visit(d.URL + "/plain.html")
+	b.Asked()
+	b.Run(`$('.close').click()`)
+	b.Gone()
+	b.Run(`sluice.track('Again')`)
+	d.wait("/_s/e", 2)
+	b.Settle()
+	if eval[bool](b, `!!document.querySelector('sluice-choices')`) {
+		t.Error("the banner is back on the page on which it was closed")
+	}
+}
+
 // TestBrowserHearsOfChanges: a choice that stands is looked after by the answer
 // to an event; where none is sent, by the banner's door; a refusal by nobody.
 func TestBrowserHearsOfChanges(t *testing.T) {

@@ -81,10 +81,10 @@ function ask(): void {
   setTimeout(() => frame.cover(layer), 100); // once the banner is seen: until then nothing else is laid out
 }
 
-/** Takes the first layer away. Closing it is no answer: nothing is stored, and the next page asks again. */
-function dismiss(): void {
+/** Takes the first layer away. Closing it is no answer: nothing is stored, and the next page asks again, but this one does not. */
+function dismiss(closed?: unknown): void {
   layer?.remove();
-  layer = undefined;
+  if (!closed) layer = undefined;
   frame.cover();
   leave();
 }

@@ -5,6 +5,7 @@
  * nothing after a withdrawal.
  */
 import type { Inner } from '../api';
+import type { Choice } from '../consent/choice';
 import { clicks } from './clicks';
 import { engagement } from './engagement';
 import { errors } from './errors';
@@ -17,6 +18,8 @@ import { vitals } from './vitals';
 
 declare const __SLUICE_DATA__: Settings;
 
+const granted = (choice: Choice | null) => !!choice?.services.includes('statistics');
+
 async function start({ tracker, site, measure }: Inner): Promise<void> {
   if (!tracker || tracker.leave) return; // loaded twice, as a grant came and went
   const on = narrow(__SLUICE_DATA__, measure);
@@ -27,7 +30,7 @@ async function start({ tracker, site, measure }: Inner): Promise<void> {
       return told ? [tracker.event(part.name, { url: tracker.page || location.href, title: '', ...told })] : [];
     });
   const sendNow = queue(tracker);
-  const stood = (await window.sluice!.ready)?.services.includes('statistics'); // already when the page was loaded
+  const stood = granted(await window.sluice!.ready); // already when the page was loaded
 
   if (on.engagement) parts.push(engagement(tracker.seen));
   if (on.scroll) parts.push(scroll());
@@ -47,7 +50,12 @@ async function start({ tracker, site, measure }: Inner): Promise<void> {
   addEventListener('visibilitychange', () => document.hidden && leave(), true);
   addEventListener('pagehide', leave);
   // Before the tracker hears of it: what was gathered without a grant belongs to no page that is counted under one.
-  const discard = () => parts.forEach((part) => (part.take(), part.renew?.()));
+  let had = tracker.may();
+  const discard = () => {
+    const has = granted(window.sluice!.consent);
+    if (has != had) parts.forEach((part) => (part.take(), part.renew?.()));
+    had = has;
+  };
   addEventListener('sluice:change', discard, true);
 
   const moved = () => on.routes && tracker.page && pageOf(tracker.page, on.hash_routes) !== pageOf(location.href, on.hash_routes);

@@ -60,6 +60,7 @@ export function nextPaint(): { add(event: Interaction): void; value(): number | 
 export function vitals(): Part {
   const [navigation] = performance.getEntriesByType('navigation') as (PerformanceNavigationTiming & { activationStart?: number })[];
   const origin = navigation?.activationStart ?? 0; // of a page that was prerendered
+  const since = (moment: number) => Math.max(0, Math.round(moment - origin)); // what came before it was shown took no time
   const observers: [PerformanceObserver, (entry: never) => void][] = [];
   let shifts = layoutShift();
   let paints = nextPaint();
@@ -78,8 +79,8 @@ export function vitals(): Part {
     return supported;
   }
   observe<PerformanceEntry>('largest-contentful-paint', ({ startTime }) => {
-    const [hidden] = performance.getEntriesByType('visibility-state').filter(({ name }) => name === 'hidden'); // Page Visibility Level 2
-    if (startTime < (hidden?.startTime ?? hiddenFrom)) paint = Math.round(startTime - origin);
+    const [hidden] = performance.getEntriesByType('visibility-state').filter(({ name, startTime }) => name === 'hidden' && startTime >= origin); // Page Visibility Level 2
+    if (startTime < (hidden?.startTime ?? hiddenFrom)) paint = since(startTime);
   });
   const shifting = observe<Shift>('layout-shift', (shift) => shifts.add(shift));
   observe<Interaction>('event', (event) => paints.add(event));
@@ -89,7 +90,7 @@ export function vitals(): Part {
     take() {
       for (const [observer, each] of observers) (observer.takeRecords() as never[]).forEach(each);
       const known: Record<string, number | undefined> = {
-        TTFB: (loading && Math.round((navigation?.responseStart ?? 0) - origin)) || undefined,
+        TTFB: (loading && since(navigation?.responseStart ?? 0)) || undefined,
         LCP: (loading && paint) || undefined,
         INP: paints.value(),
         CLS: shifting ? Math.round(shifts.value() * 1e4) / 1e4 : undefined,

@@ -120,14 +120,9 @@ export function startTracker(ask: () => void, more: () => void): Tracker {
     addEventListener('popstate', later); // fragments too (HTML, 7.4.6.2)
   });
 
-
-  // Back from the back-forward cache, which is a visit to the page.
-  addEventListener('pageshow', ({ persisted }) => {
-    if (pageviews && persisted) {
-      tracker.page = '';
-      if (tracker.may() && !tracker.page) tracker.view(); // may() counts the page where it finds a new grant
-    }
-  });
+  // Back from the back-forward cache, which is a visit to the page. A grant that was given meanwhile has counted it: visibilitychange comes first.
+  addEventListener('pagehide', () => (tracker.page = ''));
+  addEventListener('pageshow', () => pageviews && tracker.may() && !tracker.page && tracker.view());
 
   return tracker;
 }
