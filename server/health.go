@@ -44,7 +44,10 @@ func (h *health) report() (readiness, bool) {
 		s.Status, s.Checks["clickhouse"] = "degraded", "away; events wait in the spool"
 	}
 	if damage := h.damage(); damage != "" {
-		s.Status, s.Checks["spool"] = "degraded", damage
+		s.Checks["spool"] = damage
+		if ready {
+			s.Status = "degraded"
+		}
 	}
 	if err := h.accepts(); err != nil {
 		s.Status, s.Checks["spool"], ready = "refusing", err.Error(), false
