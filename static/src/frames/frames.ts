@@ -14,6 +14,18 @@ export interface Frames {
   mend(): boolean;
 }
 
+/** The attribute with the address; none for other elements, as a link that a visitor wrote and a sanitizer let pass. */
+const named = ({ tagName }: Element) => (tagName === 'LINK' ? 'href' : /^I(FRAME|MG)$/.test(tagName) ? 'src' : undefined);
+
+/** Whether an address can be read, and is no script. */
+function safe(src: string): boolean {
+  try {
+    return new URL(src, document.baseURI).protocol !== 'javascript:';
+  } catch {
+    return false;
+  }
+}
+
 function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
   /** Where an element that was let load keeps its address. */
   const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
@@ -25,8 +37,8 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
     if (places.delete(element)) element.style.removeProperty('display');
     const { src, srcset } = element.dataset;
     if (srcset) element.setAttribute('srcset', srcset);
-    if (!src) return;
-    const attribute = 'href' in element ? 'href' : 'src';
+    const attribute = named(element);
+    if (!src || !attribute || !safe(src)) return;
     loaded.set(element, attribute);
     delete element.dataset.src;
     element.setAttribute(attribute, src);
