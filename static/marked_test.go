@@ -1,9 +1,12 @@
 package static_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+
+	"sluice/static/browsertest"
 )
 
 // TestGateUserMarkup shows what visitors wrote, as a sanitizer lets it pass:
@@ -27,4 +30,48 @@ func TestGateUserMarkup(t *testing.T) {
 	if got := eval[[]string](b, `ran`); !slices.Equal(got, []string{"essential"}) {
 		t.Errorf("ran %q, want what the page marked, and nothing that a visitor wrote", got)
 	}
+}
+
+// TestGateWithdrawnInAnotherWindow has a browser that tells nobody about a
+// changed cookie, as on a page without TLS.
+func TestGateWithdrawnInAnotherWindow(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := &tab{browsertest.Open(t), d}
+	b.BeforeEachPage(`Object.defineProperty(window, 'cookieStore', {value: undefined})`)
+	b.Visit(d.URL + "/gate.html")
+	b.Asked()
+	b.choose("analytics-statistics")
+	b.Until(`ran.includes('module')`)
+	b.Gone()
+	b.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
+	const elsewhere = `document.cookie = 'sl_choice=1:2025-07:::1763934999;path=/';`
+	b.Run(`(() => {` + elsewhere + `
+		document.querySelector('iframe[data-service=hotjar]').previousSibling.shadowRoot.querySelectorAll('button')[1].click();
+	})()`)
+	if got := granted(d.wait("/_s/d", 2).Body["services"]); got != "hotjar" {
+		t.Errorf("Always load, after a withdrawal in another window, grants %q, want hotjar alone", got)
+	}
+	b.Until(`ran.includes('hotjar')`)
+	b.Run(`(() => {` + elsewhere + marked("/ran.js?late", "hotjar") + `})()`)
+	b.Settle()
+	if got := eval[[]string](b, `ran`); slices.Contains(got, "late") {
+		t.Errorf("ran %q: the last one was withdrawn in another window before it was inserted", got)
+	}
+}
+
+// marked is a statement that inserts a script of a service before the second one
+// of gate.html; mark runs it.
+func marked(src, service string) string {
+	return fmt.Sprintf(`{
+		const s = document.createElement('script');
+		Object.assign(s, {type: 'text/plain'});
+		Object.assign(s.dataset, {src: %q, service: %q});
+		document.querySelector('#second').before(s);
+	}`, src, service)
+}
+
+func (b *tab) mark(src, service string) {
+	b.t.Helper()
+	b.Run(`(() => {` + marked(src, service) + `})()`)
 }

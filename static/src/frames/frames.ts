@@ -102,6 +102,7 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
   /** Decides for one service, or for the purpose of a frame that names none: what else was decided stays. */
   async function always({ service, purpose }: DOMStringMap): Promise<void> {
     const { services, purposes, notice } = await facts();
+    sync(); // what another window withdrew is not granted again
     const choice = current();
     const on = (name: string) =>
       name === service || (!service && services[name]!.purpose === purpose) || !!choice?.services.includes(name);

@@ -34,6 +34,7 @@ function start(inner: Inner, trusted: Policy): void {
   /** One run at a time, so that a later one does not overtake a script that is still loading. */
   let last = Promise.resolve();
   function activate(): void {
+    inner.sync(); // another window may have withdrawn, and not every browser tells
     google.update(); // before a tag of Google's runs, and before its cookies are taken away
     google.warn();
     rest();
