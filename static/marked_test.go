@@ -2,9 +2,13 @@ package static_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sluice/static/browsertest"
 )
@@ -74,4 +78,48 @@ func marked(src, service string) string {
 func (b *tab) mark(src, service string) {
 	b.t.Helper()
 	b.Run(`(() => {` + marked(src, service) + `})()`)
+}
+
+// held answers path with a script that notes its query once the test lets go.
+func (d *door) held(path string) (release func()) {
+	let := make(chan struct{})
+	release = sync.OnceFunc(func() { close(let) })
+	d.t.Cleanup(release)
+	d.handle("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		<-let
+		http.ServeFile(w, r, "testdata/ran.js")
+	})
+	return release
+}
+
+func TestGateWithdrawnWhileLoading(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	release := d.held("/held.js")
+	b := d.open("/gate.html")
+	b.Asked()
+	b.mark("/held.js?async", "hotjar") // one that would load the page anew, had it run
+	b.Run(`(document.querySelector('#second').previousSibling.async = true, window.same = true)`)
+	b.mark("/held.js?held", "statistics")
+	b.choose("analytics-statistics", "analytics-hotjar")
+	d.wait("/held.js", 2)
+	b.Gone()
+	b.withdraw()
+	b.Gone()
+	release()
+	b.Settle()
+	b.Settle()
+	if got := eval[[]any](b, `[window.same, ...ran]`); !cmp.Equal(got, []any{true, "essential", "slow"}) {
+		t.Errorf("the page still there, and what ran: %v; want what had run before the withdrawal", got)
+	}
+
+	// Granted again, they run, and so does what stood behind them.
+	b.Run(`sluice.open()`)
+	b.Until(`$('dialog')?.open`)
+	b.Click("Accept all", "dialog")
+	b.Until(`ran.includes('module')`)
+	if got := strings.Join(eval[[]string](b, `ran.filter((r) => r !== 'async')`), " "); got != "essential slow held second hotjar deferred module" {
+		t.Errorf("granted again, ran %q", got)
+	}
+	b.strictly()
 }

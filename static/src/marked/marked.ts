@@ -25,7 +25,7 @@ function start(inner: Inner, trusted: Policy): void {
   const all = () => document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]');
 
   /** Whether a marked element may take effect. The essential asks nobody. */
-  function granted({ purpose, service }: DOMStringMap): boolean {
+  function granted({ dataset: { purpose, service } }: HTMLElement): boolean {
     const choice = current();
     if (purpose === 'essential') return true;
     return (!purpose || !!choice?.purposes.includes(purpose)) && (!service || !!choice?.services.includes(service));
@@ -59,7 +59,7 @@ function start(inner: Inner, trusted: Policy): void {
   function rest(): void {
     const waiting = new Set<string>();
     for (const marked of all()) {
-      const open = granted(marked.dataset);
+      const open = granted(marked);
       if (!open) waiting.add(marked.dataset.service || marked.dataset.purpose!);
       if (!(marked instanceof HTMLScriptElement)) others()?.[open ? 'load' : 'block'](marked);
     }
@@ -68,8 +68,8 @@ function start(inner: Inner, trusted: Policy): void {
   }
 
   async function scripts(): Promise<void> {
-    for (const marked of all()) if (marked instanceof HTMLScriptElement && granted(marked.dataset)) await runner.run(marked);
-    await runner.finish((marked) => granted(marked.dataset));
+    for (const marked of all()) if (marked instanceof HTMLScriptElement && granted(marked)) await runner.run(marked);
+    await runner.finish(granted);
   }
 
   /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. */
@@ -90,6 +90,7 @@ function start(inner: Inner, trusted: Policy): void {
   activate();
   addEventListener('DOMContentLoaded', activate);
   addEventListener('sluice:change', () => {
+    runner.recall(granted);
     activate();
     stop();
   });

@@ -6,6 +6,8 @@ export interface Runner {
   run(marked: HTMLScriptElement): Promise<unknown>;
   /** Runs the deferred ones in order, where the document is complete; each only if it is still granted. */
   finish(granted: (marked: HTMLScriptElement) => boolean): Promise<unknown>;
+  /** Calls off those that are still loading, and are not granted any more. */
+  recall(granted: (marked: HTMLScriptElement) => boolean): void;
   /** The services whose scripts ran in this page. */
   readonly services: ReadonlySet<string>;
 }
@@ -18,6 +20,8 @@ export interface Runner {
 export function createRunner(trusted: Policy): Runner {
   const done = new WeakSet<Element>();
   const services = new Set<string>();
+  /** Those under way, and how each is called off. */
+  const loading = new Map<HTMLScriptElement, () => void>();
   let deferred: HTMLScriptElement[] = [];
 
   function copy(marked: HTMLScriptElement): HTMLScriptElement {
@@ -32,17 +36,44 @@ export function createRunner(trusted: Policy): Runner {
     return script;
   }
 
-  function execute(marked: HTMLScriptElement): Promise<unknown> | undefined {
-    const { src, type, service } = marked.dataset;
-    const script = copy(marked);
-    const ran = new Promise<unknown>((next) => (script.onload = script.onerror = next)).then(() => script.remove());
+  /** Resolves when a script ran, cannot be had, or was called off. */
+  function over(marked: HTMLScriptElement, script: HTMLScriptElement): Promise<void> {
+    return new Promise((next) => {
+      const end = () => {
+        loading.delete(marked);
+        script.remove();
+        next();
+      };
+      script.onload = () => {
+        ran(marked);
+        end();
+      };
+      script.onerror = end;
+      loading.set(marked, () => {
+        // In another document it does not run, whatever arrives: https://html.spec.whatwg.org/#execute-the-script-element
+        document.implementation.createHTMLDocument('').adoptNode(script);
+        done.delete(marked);
+        end();
+      });
+    });
+  }
+
+  function ran({ dataset: { service } }: HTMLScriptElement): void {
     if (service) services.add(service);
+  }
+
+  function execute(marked: HTMLScriptElement): Promise<void> | undefined {
+    const { src, type } = marked.dataset;
+    const script = copy(marked);
     if (src) script.src = trusted.createScriptURL(src);
     else script.text = trusted.createScript(marked.text);
+    const end = src || type === 'module' ? over(marked, script) : undefined;
     marked.after(script);
-    if (src || type === 'module') return script.async ? undefined : ran;
-    script.remove();
-    return undefined;
+    if (!end) {
+      script.remove();
+      ran(marked);
+    }
+    return script.async ? undefined : end;
   }
 
   return {
@@ -63,6 +94,9 @@ export function createRunner(trusted: Policy): Runner {
         if (granted(marked)) await execute(marked);
         else done.delete(marked);
       }
+    },
+    recall(granted) {
+      for (const [marked, off] of loading) if (!granted(marked)) off();
     },
   };
 }
