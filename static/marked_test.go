@@ -123,3 +123,42 @@ func TestGateWithdrawnWhileLoading(t *testing.T) {
 	}
 	b.strictly()
 }
+
+// TestGateGoesOn has scripts whose turn cannot come, or does not end: the others
+// run all the same.
+func TestGateGoesOn(t *testing.T) {
+	t.Parallel()
+	cases := []struct{ name, page, before, after, last string }{
+		{"removed before its turn", "/gate.html", "", `document.querySelector('#second').remove()`, "module"},
+		{"an inline module that the policy refuses", "/gate.html", `(() => {
+			const s = document.createElement('script');
+			s.type = 'text/plain'; s.dataset.service = 'statistics'; s.dataset.type = 'module';
+			s.append('ran.push("refused")');
+			document.querySelector('#second').before(s);
+		})()`, "", "module"},
+		{"an attribute that a script cannot set", "/marked.html", `document.querySelector('h1').insertAdjacentHTML('beforebegin',
+			'<script type="text/plain" data-service="statistics" data-src="/ran.js?odd" =odd></script>')`, "", "inline after 3"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t)
+			release := d.held("/held.js")
+			b := d.open(c.page)
+			b.Asked()
+			if c.before != "" {
+				b.Run(c.before)
+			}
+			if c.after != "" {
+				b.mark("/held.js?held", "statistics")
+			}
+			b.choose("analytics-statistics")
+			if c.after != "" {
+				d.wait("/held.js", 1)
+				b.Run(c.after)
+			}
+			release()
+			b.Until(`ran.at(-1) === '` + c.last + `'`)
+		})
+	}
+}

@@ -38,7 +38,7 @@ function start(inner: Inner, trusted: Policy): void {
     google.update(); // before a tag of Google's runs, and before its cookies are taken away
     google.warn();
     rest();
-    last = last.then(scripts);
+    last = last.then(scripts, scripts);
   }
 
   /** Frames, images and links have a chunk of their own. */

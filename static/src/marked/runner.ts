@@ -22,13 +22,15 @@ export function createRunner(trusted: Policy): Runner {
   const services = new Set<string>();
   /** Those under way, and how each is called off. */
   const loading = new Map<HTMLScriptElement, () => void>();
-  let deferred: HTMLScriptElement[] = [];
+  const deferred: HTMLScriptElement[] = [];
 
   function copy(marked: HTMLScriptElement): HTMLScriptElement {
     const script = document.createElement('script');
-    for (const { name, value } of marked.attributes) {
+    for (const attribute of marked.attributes) {
+      const { name, value } = attribute;
       if (/^on/.test(name)) script.setAttribute(name, trusted.createScript(value));
-      else if (!/^(type|src|data-src|data-type)$/.test(name)) script.setAttribute(name, value);
+      // A clone: markup may hold names that setAttribute refuses.
+      else if (!/^(type|src|data-src|data-type)$/.test(name)) script.setAttributeNode(attribute.cloneNode() as Attr);
     }
     script.nonce = marked.nonce!;
     script.async = marked.async && marked.hasAttribute('async');
@@ -63,6 +65,10 @@ export function createRunner(trusted: Policy): Runner {
   }
 
   function execute(marked: HTMLScriptElement): Promise<void> | undefined {
+    if (!marked.isConnected) {
+      done.delete(marked); // taken out before its turn: it may come back
+      return;
+    }
     const { src, type } = marked.dataset;
     const script = copy(marked);
     if (src) script.src = trusted.createScriptURL(src);
@@ -73,7 +79,8 @@ export function createRunner(trusted: Policy): Runner {
       script.remove();
       ran(marked);
     }
-    return script.async ? undefined : end;
+    // An inline module that the page's policy refuses tells nobody.
+    return src && !script.async ? end : undefined;
   }
 
   return {
@@ -88,9 +95,7 @@ export function createRunner(trusted: Policy): Runner {
     },
     async finish(granted) {
       if (document.readyState === 'loading') return;
-      const list = deferred;
-      deferred = [];
-      for (const marked of list) {
+      for (let marked; (marked = deferred.shift()); ) {
         if (granted(marked)) await execute(marked);
         else done.delete(marked);
       }
