@@ -162,3 +162,20 @@ func TestGateGoesOn(t *testing.T) {
 		})
 	}
 }
+
+func TestGateHandlers(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/marked.html")
+	b.Asked()
+	b.Run(`document.body.insertAdjacentHTML('beforeend',
+		'<script type="text/plain" data-service="statistics" data-src="/marked.js" onload="ran.push(this.src && \'loaded\')"></script>' +
+		'<script type="text/plain" data-service="statistics" data-src="/nowhere.js" onerror="ran.push(\'failed\')"></script>')`)
+	b.choose("analytics-statistics")
+	b.Until(`ran.length > 4`)
+	want := []string{"essential", "from file", "inline after 2", "from file", "loaded", "failed"}
+	b.Until(`ran.includes('failed')`)
+	if got := eval[[]string](b, `ran`); !slices.Equal(got, want) {
+		t.Errorf("ran %q, want %q", got, want)
+	}
+}

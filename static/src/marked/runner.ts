@@ -46,11 +46,12 @@ export function createRunner(trusted: Policy): Runner {
         script.remove();
         next();
       };
-      script.onload = () => {
+      // Beside the page's own handlers, which are attributes.
+      script.addEventListener('load', () => {
         ran(marked);
         end();
-      };
-      script.onerror = end;
+      });
+      script.addEventListener('error', end);
       loading.set(marked, () => {
         // In another document it does not run, whatever arrives: https://html.spec.whatwg.org/#execute-the-script-element
         document.implementation.createHTMLDocument('').adoptNode(script);
