@@ -179,3 +179,58 @@ func TestGateHandlers(t *testing.T) {
 		t.Errorf("ran %q, want %q", got, want)
 	}
 }
+
+// TestGateCopies copies frames and moves them about, as carousels and routers
+// do that keep a page for later.
+func TestGateCopies(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/gate.html")
+	b.Asked()
+	b.Run(`(() => {
+		const i = document.createElement('img');
+		i.dataset.service = 'statistics'; i.dataset.srcset = '/pixel.gif?set 1x'; i.alt = '';
+		document.body.append(i);
+	})()`)
+	b.choose("analytics-statistics")
+	b.Gone()
+	const loaded = `[...document.querySelectorAll('iframe[src]')].length`
+	b.Until(loaded + ` === 1 && document.querySelector('img[srcset]')`)
+	b.Run(`(() => {
+		const frame = document.querySelector('iframe[src]');
+		window.kept = frame.cloneNode(true);
+		frame.src += '?player'; // as a player's script does
+		frame.after(frame.cloneNode(true));
+	})()`)
+	d.wait("/frame.html", 2)
+	b.Settle()
+	if got := eval[int](b, `[...document.querySelectorAll('iframe[src$=player]')].length`); got != 2 {
+		t.Errorf("%d frames of 2 kept the address that a script of the page gave them", got)
+	}
+	b.withdraw()
+	b.Gone()
+	b.Until(`!` + loaded)
+	if eval[bool](b, `!!document.querySelector('img[srcset]')`) {
+		t.Error("the image still has its srcset after the withdrawal")
+	}
+	b.Run(`document.body.append(kept)`)
+	b.Until(`document.querySelectorAll('sluice-frame').length === 4 && !` + loaded)
+
+	// Blocked, and elsewhere while the grant comes.
+	b.Run(`(() => {
+		const frame = document.querySelector('iframe[data-service=hotjar]');
+		window.kept = [frame, frame.cloneNode(true)];
+		frame.remove();
+	})()`)
+	b.Settle()
+	b.Run(`sluice.open()`)
+	b.Until(`$('dialog')?.open`)
+	b.Click("Accept all", "dialog")
+	b.Gone()
+	b.Run(`document.body.append(...kept)`)
+	b.Until(loaded + ` === 5`)
+	if got := eval[[]string](b, `[...document.querySelectorAll('iframe')].map((f) => getComputedStyle(f).display)`); slices.Contains(got, "none") {
+		t.Errorf("display of the frames under the grant: %q", got)
+	}
+	b.strictly()
+}

@@ -27,41 +27,49 @@ function safe(src: string): boolean {
 }
 
 function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
-  /** Where an element that was let load keeps its address. */
-  const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
   const once = new WeakSet<HTMLElement>();
   const places = new Map<HTMLElement, HTMLElement>();
 
+  // What was done to an element stands in its attribute data-sluice-src, which a copy of it has too: the address that
+  // it was given, whatever the page has made of it since; or '', where it is hidden.
+
   function load(element: HTMLElement): void {
     places.get(element)?.remove();
-    if (places.delete(element)) element.style.removeProperty('display');
-    const { src, srcset } = element.dataset;
-    if (srcset) element.setAttribute('srcset', srcset);
+    places.delete(element);
+    reveal(element);
+    const { src, srcset, sluiceSrc } = element.dataset;
+    if (srcset && element.getAttribute('srcset') !== srcset) element.setAttribute('srcset', srcset);
     const attribute = named(element);
-    if (!src || !attribute || !safe(src)) return;
-    loaded.set(element, attribute);
-    delete element.dataset.src;
+    if (!src || src === sluiceSrc || !attribute || !safe(src)) return;
+    element.dataset.sluiceSrc = src;
     element.setAttribute(attribute, src);
   }
 
   function block(element: HTMLElement): void {
     if (once.has(element)) return load(element);
-    const attribute = loaded.get(element);
+    const { srcset, sluiceSrc } = element.dataset;
+    if (srcset && element.getAttribute('srcset') === srcset) element.removeAttribute('srcset');
+    const attribute = sluiceSrc && named(element);
     if (attribute) {
-      loaded.delete(element);
-      element.dataset.src = element.getAttribute(attribute)!;
+      delete element.dataset.sluiceSrc;
       // Leaves no step in the history; an attribute that is taken away alone would unload nothing.
       if (element instanceof HTMLIFrameElement) element.contentWindow?.location.replace('about:blank');
       element.removeAttribute(attribute);
-      element.removeAttribute('srcset');
     }
     if (element instanceof HTMLIFrameElement && element.dataset.src) show(element);
+  }
+
+  function reveal(element: HTMLElement): void {
+    if (element.dataset.sluiceSrc !== '') return;
+    delete element.dataset.sluiceSrc;
+    element.style.removeProperty('display');
   }
 
   /** Puts a placeholder before a frame, of its size; or puts it back there. */
   async function show(frame: HTMLIFrameElement): Promise<void> {
     let place = places.get(frame);
     if (!place) {
+      reveal(frame); // a copy of one that is hidden
       const { width, height } = frame.getBoundingClientRect();
       places.set(frame, (place = document.createElement('sluice-frame')));
       const root = place.attachShadow({ mode: 'open' });
@@ -76,6 +84,7 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
       if (places.get(frame) !== place) return; // granted meanwhile
     }
     frame.style.setProperty('display', 'none', 'important');
+    frame.dataset.sluiceSrc = '';
     if (frame.previousSibling !== place) frame.before(place);
   }
 
