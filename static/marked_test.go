@@ -234,3 +234,30 @@ func TestGateCopies(t *testing.T) {
 	}
 	b.strictly()
 }
+
+// TestGateWithoutFacts is told nothing about the services, for a while.
+func TestGateWithoutFacts(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.withhold = "/_s/m"
+	b := d.open("/gate.html")
+	b.Asked()
+	b.heard("/_s/m answers 404")
+	d.set(func(d *door) { d.withhold = "" })
+	b.mark("/ran.js?late", "statistics")
+	b.Until(`[...document.querySelectorAll('sluice-frame')].filter((p) => p.shadowRoot.querySelector('button')).length === 2`)
+}
+
+func TestGateReloadWithoutFacts(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.withhold = "/_s/m"
+	b := d.open("/gate.html")
+	b.Asked()
+	b.choose("analytics-hotjar")
+	b.Until(`ran.includes('hotjar')`)
+	b.Gone()
+	b.Run(`window.same = true`)
+	b.withdraw()
+	b.Until(`!window.same && window.sluice?.consent`) // whether it can be stopped is not known
+}

@@ -80,6 +80,7 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
         root.append(words(frame, await facts()));
       } catch (problem) {
         console.error(problem);
+        if (places.get(frame) === place) places.delete(frame); // the next time that elements are looked at, again
       }
       if (places.get(frame) !== place) return; // granted meanwhile
     }

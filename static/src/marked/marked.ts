@@ -72,13 +72,13 @@ function start(inner: Inner, trusted: Policy): void {
     await runner.finish(granted);
   }
 
-  /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. */
+  /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. So is one of which this is not known. */
   async function stop(): Promise<void> {
     const choice = current();
     const lost = [...runner.services].filter((name) => choice && !choice.services.includes(name));
     if (!lost.length) return;
-    const { services } = await facts();
-    if (lost.some((name) => services[name]?.reload)) location.reload();
+    const known = await facts().catch(() => undefined);
+    if (lost.some((name) => !known || known.services[name]?.reload)) location.reload();
   }
 
   if (document.querySelector('script[data-prefs]')) {
