@@ -261,3 +261,19 @@ func TestGateReloadWithoutFacts(t *testing.T) {
 	b.withdraw()
 	b.Until(`!window.same && window.sluice?.consent`) // whether it can be stopped is not known
 }
+
+func TestGateAlwaysWithCookiesStripped(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.stripCookies = true
+	b := d.open("/gate.html")
+	b.Asked()
+	b.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
+	b.Run(`document.querySelector('sluice-frame').shadowRoot.querySelectorAll('button')[1].click()`)
+	d.wait("/frame.html", 1)
+	b.heard("Let the web server pass Set-Cookie on")
+	if got := d.wait("/_s/e", 1).Body["token"]; got != "token-analytics" {
+		t.Errorf("token of the first event: %v", got)
+	}
+	b.Gone()
+}

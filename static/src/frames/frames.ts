@@ -1,6 +1,8 @@
 /** The chunk for iframes, images and links that wait for a grant. */
 import type { Inner } from '../api';
+import { remember } from '../banner/decide';
 import { current } from '../consent/standing';
+import type { Decided } from '../consent/wire';
 import type { Facts } from '../marked/facts';
 import css from './frames.css';
 
@@ -26,7 +28,8 @@ function safe(src: string): boolean {
   }
 }
 
-function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
+function createFrames(inner: Inner, facts: () => Promise<Facts>): Frames {
+  const { ask, lang, post, sync } = inner;
   const once = new WeakSet<HTMLElement>();
   const places = new Map<HTMLElement, HTMLElement>();
 
@@ -122,8 +125,9 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
     const map = (names: string[], yes: (name: string) => boolean) => Object.fromEntries(names.map((name) => [name, yes(name)]));
     const body = { purposes: map(Object.keys(purposes), wants), services: map(named, on), method: 'custom', notice, lang };
     const answer = await post('d', body).catch(() => undefined);
-    sync();
-    if (answer?.status !== 201 || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) ask(true);
+    const saved = answer?.status === 201;
+    if (saved) remember(inner, (await answer.json()) as Decided);
+    if (!saved || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) ask(true);
   }
 
   function mend(): boolean {
