@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/chromedp/kb"
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/static/browsertest"
@@ -276,4 +277,20 @@ func TestGateAlwaysWithCookiesStripped(t *testing.T) {
 		t.Errorf("token of the first event: %v", got)
 	}
 	b.Gone()
+}
+
+// TestGateFocus presses "Always load" by the keyboard.
+func TestGateFocus(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/gate.html")
+	b.Asked()
+	b.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
+	b.Run(`document.querySelector('sluice-frame').shadowRoot.querySelectorAll('button')[1].focus()`)
+	b.Press(kb.Enter)
+	d.wait("/frame.html", 1)
+	b.Settle()
+	if got := eval[string](b, `document.activeElement.title || document.activeElement.localName`); got != "Statistics" {
+		t.Errorf("the focus is on %s, want the frame that was loaded", got)
+	}
 }

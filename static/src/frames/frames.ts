@@ -37,9 +37,12 @@ function createFrames(inner: Inner, facts: () => Promise<Facts>): Frames {
   // it was given, whatever the page has made of it since; or '', where it is hidden.
 
   function load(element: HTMLElement): void {
-    places.get(element)?.remove();
+    const place = places.get(element);
+    const focused = place && place === document.activeElement;
+    place?.remove();
     places.delete(element);
     reveal(element);
+    if (focused) element.focus();
     const { src, srcset, sluiceSrc } = element.dataset;
     if (srcset && element.getAttribute('srcset') !== srcset) element.setAttribute('srcset', srcset);
     const attribute = named(element);
