@@ -2,6 +2,7 @@ package static_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,6 +38,10 @@ func TestGateUserMarkup(t *testing.T) {
 	}
 }
 
+// withdrawnElsewhere is a statement that does what another window's withdrawal
+// does to this one.
+const withdrawnElsewhere = `document.cookie = 'sl_choice=1:2025-07:::1763934999;path=/';`
+
 // TestGateWithdrawnInAnotherWindow has a browser that tells nobody about a
 // changed cookie, as on a page without TLS.
 func TestGateWithdrawnInAnotherWindow(t *testing.T) {
@@ -49,36 +54,58 @@ func TestGateWithdrawnInAnotherWindow(t *testing.T) {
 	b.choose("analytics-statistics")
 	b.Until(`ran.includes('module')`)
 	b.Gone()
-	b.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
-	const elsewhere = `document.cookie = 'sl_choice=1:2025-07:::1763934999;path=/';`
-	b.Run(`(() => {` + elsewhere + `
-		document.querySelector('iframe[data-service=hotjar]').previousSibling.shadowRoot.querySelectorAll('button')[1].click();
-	})()`)
+	const place = `document.querySelector('iframe[data-service=hotjar]').previousSibling`
+	b.Until(place + `.shadowRoot?.querySelector('button')`)
+	b.Run(`(() => {` + withdrawnElsewhere + place + `.shadowRoot.querySelectorAll('button')[1].click(); })()`)
 	if got := granted(d.wait("/_s/d", 2).Body["services"]); got != "hotjar" {
 		t.Errorf("Always load, after a withdrawal in another window, grants %q, want hotjar alone", got)
 	}
-	b.Until(`ran.includes('hotjar')`)
-	b.Run(`(() => {` + elsewhere + marked("/ran.js?late", "hotjar") + `})()`)
+}
+
+// TestGateWithdrawnBetweenScripts has another window withdraw while a script
+// holds up the next one.
+func TestGateWithdrawnBetweenScripts(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	d.handle("GET /window.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		if _, err := io.WriteString(w, withdrawnElsewhere); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &tab{browsertest.Open(t), d}
+	b.BeforeEachPage(`Object.defineProperty(window, 'cookieStore', {value: undefined})`)
+	b.Visit(d.URL + "/marked.html")
+	b.Asked()
+	b.Run(`document.querySelector('script[data-service=statistics]').insertAdjacentHTML('beforebegin',
+		'<script type="text/plain" data-service="statistics" data-src="/window.js"></script>')`)
+	b.choose("analytics-statistics")
+	b.Until(`document.cookie.includes(1763934999)`)
+	b.Settle()
+	if got := eval[[]string](b, `ran`); !slices.Equal(got, []string{"essential", "from file"}) {
+		t.Errorf("ran %q, want nothing after the withdrawal in another window", got)
+	}
+
+	// And the same before a script is inserted.
+	b.Run(`(document.cookie = 'sl_choice=1:2025-07:analytics:statistics:1763935000;path=/', document.dispatchEvent(new Event('visibilitychange', {bubbles: true})))`)
+	b.Until(`ran.includes('inline after 2')`)
+	b.Run(`(() => {` + withdrawnElsewhere + `
+		document.body.insertAdjacentHTML('beforeend', '<script type="text/plain" data-service="statistics">ran.push("late")</script>');
+	})()`)
 	b.Settle()
 	if got := eval[[]string](b, `ran`); slices.Contains(got, "late") {
-		t.Errorf("ran %q: the last one was withdrawn in another window before it was inserted", got)
+		t.Errorf("ran %q: the last one was inserted after the withdrawal in another window", got)
 	}
 }
 
-// marked is a statement that inserts a script of a service before the second one
-// of gate.html; mark runs it.
-func marked(src, service string) string {
-	return fmt.Sprintf(`{
-		const s = document.createElement('script');
-		Object.assign(s, {type: 'text/plain'});
-		Object.assign(s.dataset, {src: %q, service: %q});
-		document.querySelector('#second').before(s);
-	}`, src, service)
-}
-
+// mark inserts a script of a service before the second one of gate.html.
 func (b *tab) mark(src, service string) {
 	b.t.Helper()
-	b.Run(`(() => {` + marked(src, service) + `})()`)
+	b.Run(fmt.Sprintf(`(() => {
+		const s = Object.assign(document.createElement('script'), {type: 'text/plain'});
+		Object.assign(s.dataset, {src: %q, service: %q});
+		document.querySelector('#second').before(s);
+	})()`, src, service))
 }
 
 // held answers path with a script that notes its query once the test lets go.

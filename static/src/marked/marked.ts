@@ -26,15 +26,16 @@ function start(inner: Inner, trusted: Policy): void {
 
   /** Whether a marked element may take effect. The essential asks nobody. */
   function granted({ dataset: { purpose, service } }: HTMLElement): boolean {
-    const choice = current();
     if (purpose === 'essential') return true;
+    inner.sync(); // another window may have withdrawn, also while a script was loading, and not every browser tells
+    const choice = current();
     return (!purpose || !!choice?.purposes.includes(purpose)) && (!service || !!choice?.services.includes(service));
   }
 
   /** One run at a time, so that a later one does not overtake a script that is still loading. */
   let last = Promise.resolve();
   function activate(): void {
-    inner.sync(); // another window may have withdrawn, and not every browser tells
+    inner.sync();
     google.update(); // before a tag of Google's runs, and before its cookies are taken away
     google.warn();
     rest();
