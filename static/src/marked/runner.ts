@@ -30,7 +30,7 @@ export function createRunner(trusted: Policy): Runner {
       const { name, value } = attribute;
       if (/^on/.test(name)) script.setAttribute(name, trusted.createScript(value));
       // A clone: markup may hold names that setAttribute refuses.
-      else if (!/^(type|src|data-src|data-type)$/.test(name)) script.setAttributeNode(attribute.cloneNode() as Attr);
+      else if (!/^(data-src|type|src|data-type)$/.test(name)) script.setAttributeNode(attribute.cloneNode() as Attr);
     }
     script.nonce = marked.nonce!;
     script.async = marked.async && marked.hasAttribute('async');
