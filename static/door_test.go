@@ -135,8 +135,9 @@ func (d *door) record(next http.Handler) http.Handler {
 		d.hits = append(d.hits, h)
 		close(d.more)
 		d.more = make(chan struct{})
+		withheld := d.withhold == r.URL.Path
 		d.mu.Unlock()
-		if d.withhold == r.URL.Path {
+		if withheld {
 			http.NotFound(w, r)
 			return
 		}

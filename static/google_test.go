@@ -92,3 +92,23 @@ func TestGoogleOutside(t *testing.T) {
 		t.Errorf("the decision does not carry the warning: outside is %v", got)
 	}
 }
+
+// TestGoogleInside has a tag that a granted container brought along.
+func TestGoogleInside(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/google.html")
+	b.Asked()
+	b.Click("Accept all", "section")
+	b.Gone()
+	b.Until(`window.log`)
+	b.Run(`document.head.append(Object.assign(document.createElement('script'), {src: '/googletagmanager.js?id=G-TWO'}))`)
+	d.wait("/googletagmanager.js", 2)
+	b.Settle()
+	b.withdraw()
+	b.Gone()
+	b.Settle()
+	if got := strings.Join(b.Console(), "\n"); strings.Contains(got, "outside the gate") {
+		t.Errorf("the console warns of a tag that ran under a grant: %q", got)
+	}
+}

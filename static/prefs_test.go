@@ -46,3 +46,24 @@ func TestPreferences(t *testing.T) {
 		t.Errorf("after the withdrawal: %q, requests %q", got, d.paths())
 	}
 }
+
+func TestPreferencesThatAreNoNumber(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	b := d.open("/prefs.html")
+	b.Asked()
+	b.Until(`sluice.prefs`)
+	b.Click("Accept all", "section")
+	b.Gone()
+	b.Run(`(sluice.prefs.set('size', NaN), sluice.prefs.set('width', -Infinity), sluice.prefs.set('height', -0))`)
+	d.wait("/_s/p", 1)
+	b.Settle()
+	b.Settle()
+	if got := count(d.paths(), "POST /_s/p"); got != 1 {
+		t.Errorf("%d requests for preferences, want 1", got)
+	}
+	if got := d.wait("/_s/p", 1).Body["set"]; !cmp.Equal(got, map[string]any{"height": 0.0}) {
+		t.Errorf("sent: %v", got)
+	}
+	b.heard("size")
+}

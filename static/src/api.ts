@@ -23,7 +23,7 @@ export interface Sluice {
   readonly _: Inner;
 }
 
-/** What a preference may be: a number, yes or no, or at most 500 characters. */
+/** What a preference may be: a finite number, yes or no, or at most 500 characters. */
 export type Preference = string | number | boolean;
 
 /**

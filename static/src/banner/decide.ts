@@ -36,7 +36,7 @@ export const kept = (inner: Inner): string => /sl_kept=([^;]*)/.exec(document.co
  * Reads what the server's cookie says. Where it did not arrive (a CDN may strip
  * cookies), the script keeps choice and token itself, and the console says so.
  */
-function remember(inner: Inner, { choice, token, expires }: Decided): void {
+export function remember(inner: Inner, { choice, token, expires }: Decided): void {
   const arrived = document.cookie.includes('sl_choice=' + choice);
   if (!arrived) {
     console.warn('sluice: the cookie sl_choice did not arrive. Let the web server pass Set-Cookie on.');

@@ -1,6 +1,8 @@
 /** The chunk for iframes, images and links that wait for a grant. */
 import type { Inner } from '../api';
+import { remember } from '../banner/decide';
 import { current } from '../consent/standing';
+import type { Decided } from '../consent/wire';
 import type { Facts } from '../marked/facts';
 import css from './frames.css';
 
@@ -14,42 +16,66 @@ export interface Frames {
   mend(): boolean;
 }
 
-function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Facts>): Frames {
-  /** Where an element that was let load keeps its address. */
-  const loaded = new WeakMap<HTMLElement, 'href' | 'src'>();
+/** The attribute with the address; none for other elements, as a link that a visitor wrote and a sanitizer let pass. */
+const named = ({ tagName }: Element) => (tagName === 'LINK' ? 'href' : /^I(FRAME|MG)$/.test(tagName) ? 'src' : undefined);
+
+/** Whether an address can be read, and is no script. */
+function safe(src: string): boolean {
+  try {
+    return new URL(src, document.baseURI).protocol !== 'javascript:';
+  } catch {
+    return false;
+  }
+}
+
+function createFrames(inner: Inner, facts: () => Promise<Facts>): Frames {
+  const { ask, lang, post, sync } = inner;
   const once = new WeakSet<HTMLElement>();
   const places = new Map<HTMLElement, HTMLElement>();
 
+  // What was done to an element stands in its attribute data-sluice-src, which a copy of it has too: the address that
+  // it was given, whatever the page has made of it since; or '', where it is hidden.
+
   function load(element: HTMLElement): void {
-    places.get(element)?.remove();
-    if (places.delete(element)) element.style.removeProperty('display');
-    const { src, srcset } = element.dataset;
-    if (srcset) element.setAttribute('srcset', srcset);
-    if (!src) return;
-    const attribute = 'href' in element ? 'href' : 'src';
-    loaded.set(element, attribute);
-    delete element.dataset.src;
+    const place = places.get(element);
+    const focused = place && place === document.activeElement;
+    place?.remove();
+    places.delete(element);
+    reveal(element);
+    if (focused) element.focus();
+    const { src, srcset, sluiceSrc } = element.dataset;
+    if (srcset && element.getAttribute('srcset') !== srcset) element.setAttribute('srcset', srcset);
+    const attribute = named(element);
+    if (!src || src === sluiceSrc || !attribute || !safe(src)) return;
+    element.dataset.sluiceSrc = src;
     element.setAttribute(attribute, src);
   }
 
   function block(element: HTMLElement): void {
     if (once.has(element)) return load(element);
-    const attribute = loaded.get(element);
+    const { srcset, sluiceSrc } = element.dataset;
+    if (srcset && element.getAttribute('srcset') === srcset) element.removeAttribute('srcset');
+    const attribute = sluiceSrc && named(element);
     if (attribute) {
-      loaded.delete(element);
-      element.dataset.src = element.getAttribute(attribute)!;
+      delete element.dataset.sluiceSrc;
       // Leaves no step in the history; an attribute that is taken away alone would unload nothing.
       if (element instanceof HTMLIFrameElement) element.contentWindow?.location.replace('about:blank');
       element.removeAttribute(attribute);
-      element.removeAttribute('srcset');
     }
     if (element instanceof HTMLIFrameElement && element.dataset.src) show(element);
+  }
+
+  function reveal(element: HTMLElement): void {
+    if (element.dataset.sluiceSrc !== '') return;
+    delete element.dataset.sluiceSrc;
+    element.style.removeProperty('display');
   }
 
   /** Puts a placeholder before a frame, of its size; or puts it back there. */
   async function show(frame: HTMLIFrameElement): Promise<void> {
     let place = places.get(frame);
     if (!place) {
+      reveal(frame); // a copy of one that is hidden
       const { width, height } = frame.getBoundingClientRect();
       places.set(frame, (place = document.createElement('sluice-frame')));
       const root = place.attachShadow({ mode: 'open' });
@@ -60,10 +86,12 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
         root.append(words(frame, await facts()));
       } catch (problem) {
         console.error(problem);
+        if (places.get(frame) === place) places.delete(frame); // the next time that elements are looked at, again
       }
       if (places.get(frame) !== place) return; // granted meanwhile
     }
     frame.style.setProperty('display', 'none', 'important');
+    frame.dataset.sluiceSrc = '';
     if (frame.previousSibling !== place) frame.before(place);
   }
 
@@ -90,6 +118,7 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
   /** Decides for one service, or for the purpose of a frame that names none: what else was decided stays. */
   async function always({ service, purpose }: DOMStringMap): Promise<void> {
     const { services, purposes, notice } = await facts();
+    sync(); // what another window withdrew is not granted again
     const choice = current();
     const on = (name: string) =>
       name === service || (!service && services[name]!.purpose === purpose) || !!choice?.services.includes(name);
@@ -99,8 +128,9 @@ function createFrames({ ask, lang, post, sync }: Inner, facts: () => Promise<Fac
     const map = (names: string[], yes: (name: string) => boolean) => Object.fromEntries(names.map((name) => [name, yes(name)]));
     const body = { purposes: map(Object.keys(purposes), wants), services: map(named, on), method: 'custom', notice, lang };
     const answer = await post('d', body).catch(() => undefined);
-    sync();
-    if (answer?.status !== 201 || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) ask(true);
+    const saved = answer?.status === 201;
+    if (saved) remember(inner, (await answer.json()) as Decided);
+    if (!saved || !(service ? current()?.services : current()?.purposes)?.includes(service ?? purpose!)) ask(true);
   }
 
   function mend(): boolean {

@@ -5,7 +5,7 @@ import { current } from '../consent/standing';
 export interface Google {
   /** Tells them what is granted now, where that changed. */
   update(): void;
-  /** Reports a tag that nobody marked, where nothing is granted. */
+  /** Reports a tag that nobody marked, once, where nothing has been granted yet. */
   warn(): void;
 }
 
@@ -23,7 +23,7 @@ export function createGoogle(inner: Inner): Google {
   const page = window as unknown as Page;
   let told: readonly string[] = [];
   let time = 0;
-  let warned = false;
+  let quiet = false;
 
   /** Google's tags read an arguments object as a command, and an array as none. */
   function gtag(..._command: unknown[]): void {
@@ -65,9 +65,10 @@ export function createGoogle(inner: Inner): Google {
   }
 
   function warn(): void {
+    quiet ||= !!current()?.purposes.length; // what is granted may have brought it along, whatever is withdrawn later
     const tag = document.querySelector<HTMLScriptElement>('script[src*=googletagmanager]');
-    if (warned || !tag || current()?.purposes.length) return;
-    warned = inner.outside = true;
+    if (quiet || !tag) return;
+    quiet = inner.outside = true;
     console.error(
       `sluice: tag outside the gate: ${tag.src} was loaded before consent. Mark it: ` +
         `<script type="text/plain" data-service="google-analytics" data-src="${tag.src}"></script>`,

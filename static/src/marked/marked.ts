@@ -25,19 +25,21 @@ function start(inner: Inner, trusted: Policy): void {
   const all = () => document.querySelectorAll<HTMLElement>('[data-purpose],[data-service]');
 
   /** Whether a marked element may take effect. The essential asks nobody. */
-  function granted({ purpose, service }: DOMStringMap): boolean {
-    const choice = current();
+  function granted({ dataset: { purpose, service } }: HTMLElement): boolean {
     if (purpose === 'essential') return true;
+    inner.sync(); // another window may have withdrawn, also while a script was loading, and not every browser tells
+    const choice = current();
     return (!purpose || !!choice?.purposes.includes(purpose)) && (!service || !!choice?.services.includes(service));
   }
 
   /** One run at a time, so that a later one does not overtake a script that is still loading. */
   let last = Promise.resolve();
   function activate(): void {
+    inner.sync();
     google.update(); // before a tag of Google's runs, and before its cookies are taken away
     google.warn();
     rest();
-    last = last.then(scripts);
+    last = last.then(scripts, scripts);
   }
 
   /** Frames, images and links have a chunk of their own. */
@@ -58,7 +60,7 @@ function start(inner: Inner, trusted: Policy): void {
   function rest(): void {
     const waiting = new Set<string>();
     for (const marked of all()) {
-      const open = granted(marked.dataset);
+      const open = granted(marked);
       if (!open) waiting.add(marked.dataset.service || marked.dataset.purpose!);
       if (!(marked instanceof HTMLScriptElement)) others()?.[open ? 'load' : 'block'](marked);
     }
@@ -67,17 +69,17 @@ function start(inner: Inner, trusted: Policy): void {
   }
 
   async function scripts(): Promise<void> {
-    for (const marked of all()) if (marked instanceof HTMLScriptElement && granted(marked.dataset)) await runner.run(marked);
-    await runner.finish((marked) => granted(marked.dataset));
+    for (const marked of all()) if (marked instanceof HTMLScriptElement && granted(marked)) await runner.run(marked);
+    await runner.finish(granted);
   }
 
-  /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. */
+  /** A service that cannot be stopped in a running page is stopped by a new one; then it has not run. So is one of which this is not known. */
   async function stop(): Promise<void> {
     const choice = current();
     const lost = [...runner.services].filter((name) => choice && !choice.services.includes(name));
     if (!lost.length) return;
-    const { services } = await facts();
-    if (lost.some((name) => services[name]?.reload)) location.reload();
+    const known = await facts().catch(() => undefined);
+    if (lost.some((name) => !known || known.services[name]?.reload)) location.reload();
   }
 
   if (document.querySelector('script[data-prefs]')) {
@@ -89,6 +91,7 @@ function start(inner: Inner, trusted: Policy): void {
   activate();
   addEventListener('DOMContentLoaded', activate);
   addEventListener('sluice:change', () => {
+    runner.recall(granted);
     activate();
     stop();
   });

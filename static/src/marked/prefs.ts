@@ -38,6 +38,8 @@ export function createPrefs({ post }: Inner): Prefs {
   }
 
   const put = (name: string, value: Preference | null) => {
+    // JSON has no such number: it would be null, which removes, and never come back as what was set.
+    if (typeof value === 'number' && !isFinite(value)) return console.error(`sluice: the preference ${name} is not finite: ${value}`);
     pending[name] = value;
     queueMicrotask(save); // several that are set at once go together
   };

@@ -6,6 +6,8 @@ export interface Runner {
   run(marked: HTMLScriptElement): Promise<unknown>;
   /** Runs the deferred ones in order, where the document is complete; each only if it is still granted. */
   finish(granted: (marked: HTMLScriptElement) => boolean): Promise<unknown>;
+  /** Calls off those that are still loading, and are not granted any more. */
+  recall(granted: (marked: HTMLScriptElement) => boolean): void;
   /** The services whose scripts ran in this page. */
   readonly services: ReadonlySet<string>;
 }
@@ -18,13 +20,17 @@ export interface Runner {
 export function createRunner(trusted: Policy): Runner {
   const done = new WeakSet<Element>();
   const services = new Set<string>();
-  let deferred: HTMLScriptElement[] = [];
+  /** Those under way, and how each is called off. */
+  const loading = new Map<HTMLScriptElement, () => void>();
+  const deferred: HTMLScriptElement[] = [];
 
   function copy(marked: HTMLScriptElement): HTMLScriptElement {
     const script = document.createElement('script');
-    for (const { name, value } of marked.attributes) {
+    for (const attribute of marked.attributes) {
+      const { name, value } = attribute;
       if (/^on/.test(name)) script.setAttribute(name, trusted.createScript(value));
-      else if (!/^(type|src|data-src|data-type)$/.test(name)) script.setAttribute(name, value);
+      // A clone: markup may hold names that setAttribute refuses.
+      else if (!/^(data-src|type|src|data-type)$/.test(name)) script.setAttributeNode(attribute.cloneNode() as Attr);
     }
     script.nonce = marked.nonce!;
     script.async = marked.async && marked.hasAttribute('async');
@@ -32,17 +38,50 @@ export function createRunner(trusted: Policy): Runner {
     return script;
   }
 
-  function execute(marked: HTMLScriptElement): Promise<unknown> | undefined {
-    const { src, type, service } = marked.dataset;
-    const script = copy(marked);
-    const ran = new Promise<unknown>((next) => (script.onload = script.onerror = next)).then(() => script.remove());
+  /** Resolves when a script ran, cannot be had, or was called off. */
+  function over(marked: HTMLScriptElement, script: HTMLScriptElement): Promise<void> {
+    return new Promise((next) => {
+      const end = () => {
+        loading.delete(marked);
+        script.remove();
+        next();
+      };
+      // Beside the page's own handlers, which are attributes.
+      script.addEventListener('load', () => {
+        ran(marked);
+        end();
+      });
+      script.addEventListener('error', end);
+      loading.set(marked, () => {
+        // In another document it does not run, whatever arrives: https://html.spec.whatwg.org/#execute-the-script-element
+        document.implementation.createHTMLDocument('').adoptNode(script);
+        done.delete(marked);
+        end();
+      });
+    });
+  }
+
+  function ran({ dataset: { service } }: HTMLScriptElement): void {
     if (service) services.add(service);
+  }
+
+  function execute(marked: HTMLScriptElement): Promise<void> | undefined {
+    if (!marked.isConnected) {
+      done.delete(marked); // taken out before its turn: it may come back
+      return;
+    }
+    const { src, type } = marked.dataset;
+    const script = copy(marked);
     if (src) script.src = trusted.createScriptURL(src);
     else script.text = trusted.createScript(marked.text);
+    const end = src || type === 'module' ? over(marked, script) : undefined;
     marked.after(script);
-    if (src || type === 'module') return script.async ? undefined : ran;
-    script.remove();
-    return undefined;
+    if (!end) {
+      script.remove();
+      ran(marked);
+    }
+    // An inline module that the page's policy refuses tells nobody.
+    return src && !script.async ? end : undefined;
   }
 
   return {
@@ -57,12 +96,13 @@ export function createRunner(trusted: Policy): Runner {
     },
     async finish(granted) {
       if (document.readyState === 'loading') return;
-      const list = deferred;
-      deferred = [];
-      for (const marked of list) {
+      for (let marked; (marked = deferred.shift()); ) {
         if (granted(marked)) await execute(marked);
         else done.delete(marked);
       }
+    },
+    recall(granted) {
+      for (const [marked, off] of loading) if (!granted(marked)) off();
     },
   };
 }
