@@ -126,12 +126,12 @@ func (j *jar) decided(g *Grant) {
 	j.keep(ChoiceCookie, j.site.remembered(r).String(), "/", false, r.Expires)
 	var gone []string
 	if j.proofs > 1 && j.site.BasePath != "" {
-		j.end(ProofCookie, j.site.otherProofPath(), j.domain) // it would be sent beside the new one
+		j.drop(ProofCookie, j.site.otherProofPath()) // it would be sent beside the new one
 	}
 	if g.Signed != "" {
 		j.keep(ProofCookie, g.Signed, j.site.proofPath(), true, r.Expires)
 	} else if _, sent := j.sent[ProofCookie]; sent || g.Cut != nil {
-		j.end(ProofCookie, j.site.proofPath(), j.domain) // whatever becomes of the list: no script can do it
+		j.drop(ProofCookie, j.site.proofPath()) // whatever becomes of the list: no script can do it
 		gone = append(gone, ProofCookie)
 	}
 	if r.Services[Statistics] {
@@ -193,8 +193,15 @@ func declares(declared []string, name string) bool {
 	})
 }
 
-// end takes a cookie away from where it was set, and returns how many bytes that
-// takes.
+// drop takes a cookie away from where keep sets it, and from where it did before.
+func (j *jar) drop(name, path string) {
+	j.end(name, path, j.domain)
+	if j.before != "" {
+		j.end(name, path, j.before)
+	}
+}
+
+// end takes a cookie away from one place, and returns how many bytes that takes.
 func (j *jar) end(name, path, domain string) (size int) {
 	c := &http.Cookie{Name: name, Path: path, Domain: domain, MaxAge: -1, Secure: j.secure}
 	j.set = append(j.set, c)

@@ -191,6 +191,14 @@ func TestCookiesBeforeAnotherSiteBelow(t *testing.T) {
 			t.Errorf("no line %q in %q", want, got)
 		}
 	}
+	many := []string{"sl_proof=x"}
+	for i := range 200 {
+		many = append(many, fmt.Sprintf("_hj%d=x", i))
+	}
+	got = lines(t, site, browser("POST", "example.com", "/_s/d", "", many...), granting(t, ""))
+	if want := "sl_proof=; Path=/_s; Domain=example.com; Max-Age=0; Secure"; !slices.Contains(got, want) {
+		t.Errorf("refused, among many cookies: no line %q in %q", want, got)
+	}
 }
 
 // TestProofAtAnotherPath: a door outside the base path was opened or closed, and

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/semaphore"
 
 	"sluice/collector/store/engine"
 )
@@ -61,7 +62,8 @@ type Store struct {
 	child    *engine.Supervisor // nil unless embedded
 	prepared atomic.Bool
 	dead     *deadLetters
-	halve    int // rows of a batch, from which on they go in as two halves
+	halve    int                 // rows of a batch, from which on they go in as two halves
+	subjects *semaphore.Weighted // who is written to now, see WriteSubject
 }
 
 // Open checks the options, starts the embedded engine where it is wanted, and
@@ -72,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, log: o.Logger, dead: deadLettersOf(o.DataDir, o.Logger), halve: manyRows}
+	s := &Store{o: o, log: o.Logger, dead: deadLettersOf(o.DataDir, o.Logger), halve: manyRows, subjects: semaphore.NewWeighted(maxSubjects)}
 	opt, err := driverOptions(o.URL)
 	if err != nil {
 		return nil, err

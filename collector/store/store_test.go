@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -267,6 +268,7 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 	if got, want := subject.Forwards[0].State, "acknowledged"; got != want {
 		t.Errorf("forward: got %s, want %s", got, want)
 	}
+	t.Run("read slowly", func(t *testing.T) { slowReaders(t, s, consentID) })
 	for _, nobody := range []uuid.UUID{uuid.New(), uuid.Nil} {
 		text.Reset()
 		if err := s.WriteSubject(t.Context(), nobody, &text); err != nil || text.String() != `{"receipts":[],"events":[],"forwards":[]}` {
@@ -281,6 +283,43 @@ func TestDeliverWritesEveryKind(t *testing.T) {
 	if diff := cmp.Diff(wantSessions, sessions); diff != "" {
 		t.Errorf("sessions (-want +got):\n%s", diff)
 	}
+}
+
+// slowReaders: of many who do not read what they are sent, two are written to.
+func slowReaders(t *testing.T, s *store.Store, consentID uuid.UUID) {
+	ctx, stop := context.WithCancel(t.Context())
+	held := make(chan struct{}, 20)
+	var all sync.WaitGroup
+	for range cap(held) {
+		all.Go(func() {
+			if err := s.WriteSubject(ctx, consentID, unread{ctx, held}); err == nil {
+				t.Error("what nobody reads was written")
+			}
+		})
+	}
+	<-held
+	for range 10 * cap(held) { // time enough for the others
+		if err := s.Conn().Exec(t.Context(), "SELECT 1"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := len(held) + 1; n > 2 {
+		t.Errorf("%d are written to at once, want no more than 2", n)
+	}
+	stop()
+	all.Wait()
+}
+
+// unread tells that something comes, and takes nothing until its context ends.
+type unread struct {
+	context.Context
+	held chan<- struct{}
+}
+
+func (u unread) Write([]byte) (int, error) {
+	u.held <- struct{}{}
+	<-u.Done()
+	return 0, u.Err()
 }
 
 func TestDeliverWritesOnce(t *testing.T) {

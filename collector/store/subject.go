@@ -105,6 +105,10 @@ func (r subjectReceipt) MarshalJSON() ([]byte, error) { return []byte(r.Body), n
 // spool is not among them. Before the first byte is written an error means that
 // there is nothing to show; behind it, that the rest is missing.
 func (s *Store) WriteSubject(ctx context.Context, consentID uuid.UUID, to io.Writer) error {
+	if err := s.subjects.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("wait for others who are told what is held on them: %w", err)
+	}
+	defer s.subjects.Release(1)
 	w := &subjectWriter{to: to}
 	writeRows[subjectReceipt](ctx, s, w, `{"receipts":`, receiptsOfConsent, consentID)
 	writeRows[SubjectEvent](ctx, s, w, `,"events":`, "SELECT "+subjectColumns+" FROM events"+ofConsent, consentID)
@@ -112,6 +116,10 @@ func (s *Store) WriteSubject(ctx context.Context, consentID uuid.UUID, to io.Wri
 	w.print("}")
 	return w.err
 }
+
+// maxSubjects is how many are written to at once. Each holds a connection for as
+// long as a browser takes to read; those that store have to find one.
+const maxSubjects = 2
 
 // subjectWriter remembers the first error, after which it does nothing.
 type subjectWriter struct {
