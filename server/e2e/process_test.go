@@ -42,6 +42,7 @@ type process struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed once cmd is gone and exit is set
 	exit   error
+	lives  []*os.File // one for each start: at its end once nothing of that start is left
 }
 
 // newProcess writes a configuration whose doors and data are the test's own;
@@ -69,6 +70,7 @@ func newProcess(t *testing.T, dataDir, settings string) *process {
 	}
 	t.Cleanup(func() {
 		p.kill()
+		p.gone()
 		if t.Failed() {
 			t.Logf("the end of the server's log:\n%s", p.logs.tail(60))
 		}
@@ -88,9 +90,13 @@ func (p *process) begin() {
 	cmd := exec.Command(p.binary, "serve", "--config", p.config)
 	cmd.Env = append(os.Environ(), p.env...)
 	cmd.Stdout, cmd.Stderr = p.logs, p.logs
-	// An engine that outlives its server for a second keeps the pipe open.
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
+	life, held, err := os.Pipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.lives = append(p.lives, life)
+	cmd.ExtraFiles = []*os.File{held} // the server's children inherit it
+	if err := errors.Join(cmd.Start(), held.Close()); err != nil {
 		p.t.Fatal(err)
 	}
 	ended := make(chan struct{})
@@ -143,6 +149,20 @@ func (p *process) kill() {
 	<-p.ended
 }
 
+// gone waits for what the server started, too: an engine outlives a server that
+// was killed until it has seen that, and writes into the test's folder.
+func (p *process) gone() {
+	for _, life := range p.lives {
+		err := life.SetReadDeadline(time.Now().Add(patience))
+		if err == nil {
+			_, err = io.Copy(io.Discard, life)
+		}
+		if err = errors.Join(err, life.Close()); err != nil {
+			p.t.Errorf("something that the server started is still there: %v", err)
+		}
+	}
+}
+
 // leave ends the server in order and returns how long that took.
 func (p *process) leave() time.Duration {
 	p.t.Helper()
@@ -153,7 +173,7 @@ func (p *process) leave() time.Duration {
 	case <-time.After(30 * time.Second):
 		p.t.Fatal("the server is still there 30 s after SIGTERM")
 	}
-	if p.exit != nil && !errors.Is(p.exit, exec.ErrWaitDelay) {
+	if p.exit != nil {
 		p.t.Errorf("after SIGTERM the server ended with %v", p.exit)
 	}
 	return time.Since(begun)
