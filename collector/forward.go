@@ -38,7 +38,8 @@ type Forward struct {
 	// of one request the first has it. "" where nothing was sent, where consent
 	// was taken back before the outcome was recorded, and once it was since.
 	Sent string `json:"sent,omitempty"`
-	// Token is what the event rested on; it is not encoded.
+	// Token is what the event rested on; of it, Issued alone is encoded, since
+	// version 2.
 	Token consent.Token `json:"-"`
 
 	// Link is set by the committer of the spool.
@@ -46,10 +47,11 @@ type Forward struct {
 }
 
 // forwardVersion opens the spool encoding; fixedForward is the length of the
-// part before the strings.
+// part before the strings. Version 1 has no issued.
 const (
-	forwardVersion = 1
-	fixedForward   = 1 + 8 + 16 + 4 + 8 + 16 + 8
+	forwardVersion = 2
+	fixedForward1  = 1 + 8 + 16 + 4 + 8 + 16 + 8
+	fixedForward   = fixedForward1 + 4
 )
 
 // strings lists an outcome's strings in the order of the encoding. New ones go
@@ -61,8 +63,9 @@ func (f *Forward) strings() [11]*string {
 }
 
 // AppendBinary appends the spool encoding: version u8, event seq u64, receipt
-// [16], attempts u32, time i64 (Unix ns), chain id [16], number in it u64, and
-// the strings, each with a uvarint length. Big endian. The error is always nil.
+// [16], attempts u32, time i64 (Unix ns), chain id [16], number in it u64, the
+// token's issued u32, and the strings, each with a uvarint length. Big endian.
+// The error is always nil.
 func (f Forward) AppendBinary(dst []byte) ([]byte, error) {
 	be := binary.BigEndian
 	dst = be.AppendUint64(append(dst, forwardVersion), f.EventSeq)
@@ -71,6 +74,7 @@ func (f Forward) AppendBinary(dst []byte) ([]byte, error) {
 	dst = be.AppendUint64(dst, uint64(f.Time.UnixNano()))
 	dst = append(dst, f.ChainID[:]...)
 	dst = be.AppendUint64(dst, f.N)
+	dst = be.AppendUint32(dst, f.Token.Issued)
 	for _, s := range f.strings() {
 		dst = appendString(dst, *s)
 	}
@@ -79,10 +83,10 @@ func (f Forward) AppendBinary(dst []byte) ([]byte, error) {
 
 // errForwardEncoding is a spool record that is not an outcome of a version
 // known here.
-var errForwardEncoding = errors.New("decode forward: not an outcome of version 1")
+var errForwardEncoding = errors.New("decode forward: not an outcome of version 1 or 2")
 
-// DecodeForward reads what AppendBinary wrote, and the JSON that earlier
-// versions wrote. The strings are copies: b may be reused.
+// DecodeForward reads what AppendBinary wrote, and what earlier versions did:
+// version 1, and JSON. The strings are copies: b may be reused.
 func DecodeForward(b []byte) (Forward, error) {
 	var f Forward
 	if len(b) > 0 && b[0] == '{' {
@@ -91,14 +95,21 @@ func DecodeForward(b []byte) (Forward, error) {
 		}
 		return f, nil
 	}
-	if len(b) < fixedForward || b[0] != forwardVersion {
+	fixed := fixedForward
+	if len(b) > 0 && b[0] == 1 {
+		fixed = fixedForward1
+	}
+	if len(b) < fixed || b[0] != 1 && b[0] != forwardVersion {
 		return Forward{}, errForwardEncoding
 	}
 	be := binary.BigEndian
 	f.EventSeq, f.ReceiptID, f.Attempts = be.Uint64(b[1:]), consent.ID(b[9:25]), int(be.Uint32(b[25:]))
 	f.Time = time.Unix(0, int64(be.Uint64(b[29:]))).UTC()
 	f.ChainID, f.N = consent.ID(b[37:53]), be.Uint64(b[53:])
-	d := decoder{rest: string(b[fixedForward:])} // one copy holds all of them
+	if fixed == fixedForward {
+		f.Token.Issued = be.Uint32(b[fixedForward1:])
+	}
+	d := decoder{rest: string(b[fixed:])} // one copy holds all of them
 	for _, s := range f.strings() {
 		*s = d.text()
 	}

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,12 +18,24 @@ func TestForwardEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	earlier, err := json.Marshal(want)
+	asJSON, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, encoded := range map[string][]byte{"binary": b, "JSON": earlier} {
-		got, err := DecodeForward(encoded)
+	first := slices.Delete(slices.Clone(b), fixedForward1, fixedForward)
+	first[0] = 1
+	issued := want
+	issued.Token.Issued = 1_780_000_000
+	current, err := issued.AppendBinary(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		encoded []byte
+		want    Forward
+	}{"binary": {current, issued}, "version 1": {first, want}, "JSON": {asJSON, want}} {
+		want := c.want
+		got, err := DecodeForward(c.encoded)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -31,6 +44,9 @@ func TestForwardEncoding(t *testing.T) {
 		}
 	}
 	for n := range b {
+		if f, err := DecodeForward(first[:min(n, len(first)-1)]); err == nil {
+			t.Errorf("%d of %d bytes of version 1 are read as %+v", n, len(first), f)
+		}
 		if f, err := DecodeForward(b[:n]); err == nil {
 			t.Errorf("%d of %d bytes are read as %+v", n, len(b), f)
 		}

@@ -8,20 +8,25 @@ import (
 	"sluice/consent"
 )
 
-// TestSentUntil: what was sent tells of an event, and goes when that does, or
-// with its row where the row goes first.
+// TestSentUntil: what was sent tells of an event, and goes when that does, with
+// the receipt, or with its row, whichever goes first.
 func TestSentUntil(t *testing.T) {
 	t.Parallel()
-	f := collector.Forward{Time: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), Sent: "x"}
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	decided := uint32(at.AddDate(0, -10, 0).Unix())
 	for _, c := range []struct {
-		name             string
-		events, forwards Period
-		want             string
+		name                       string
+		events, receipts, forwards Period
+		issued                     uint32
+		want                       string
 	}{
-		{"events go first", Period{Days: 30}, Period{Months: 13}, "2026-04-01"},
-		{"outcomes go first", Period{Months: 25}, Period{Months: 13}, "2027-04-02"},
+		{"events go first", Period{Days: 30}, Period{Months: 36}, Period{Months: 13}, decided, "2026-04-01"},
+		{"outcomes go first", Period{Months: 25}, Period{Months: 36}, Period{Months: 13}, decided, "2027-04-02"},
+		{"receipts go first", Period{Months: 25}, Period{Months: 12}, Period{Months: 13}, decided, "2026-05-02"},
+		{"of an earlier version", Period{Months: 25}, Period{Months: 12}, Period{Months: 13}, 0, "2027-04-02"},
 	} {
-		row := newForwardRow(&f, origin{}, Retention{Events: c.events, Forwards: c.forwards})
+		f := collector.Forward{Time: at, Sent: "x", Token: consent.Token{Issued: c.issued}}
+		row := newForwardRow(&f, origin{}, Retention{Events: c.events, Receipts: c.receipts, Forwards: c.forwards})
 		if got := row.SentUntil.Format(time.DateOnly); got != c.want || row.SentUntil.After(row.KeepUntil) {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}

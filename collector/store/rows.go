@@ -91,9 +91,7 @@ func (row *eventRow) fill(e *collector.Event, at origin, keep Retention) error {
 	}
 	// No event outlives its receipt: nobody could say any more whose it is, and an
 	// erasure would not find it.
-	if receipt := keepUntil(e.Token.IssuedAt(), keep.Receipts); receipt.Before(at.KeepUntil) {
-		at.KeepUntil = receipt
-	}
+	at.KeepUntil = earlier(at.KeepUntil, keepUntil(e.Token.IssuedAt(), keep.Receipts))
 	screen := ""
 	if e.ScreenWidth > 0 && e.ScreenHeight > 0 {
 		screen = strconv.Itoa(int(e.ScreenWidth)) + "x" + strconv.Itoa(int(e.ScreenHeight))
@@ -220,9 +218,9 @@ type forwardRow struct {
 
 func newForwardRow(f *collector.Forward, at origin, keep Retention) *forwardRow {
 	at.KeepUntil = keepUntil(f.Time, keep.Forwards)
-	until := keepUntil(f.Time, keep.Events)
-	if at.KeepUntil.Before(until) {
-		until = at.KeepUntil
+	until := earlier(at.KeepUntil, keepUntil(f.Time, keep.Events))
+	if f.Token.Issued != 0 { // outcomes of earlier versions do not say
+		until = earlier(until, keepUntil(f.Token.IssuedAt(), keep.Receipts))
 	}
 	return &forwardRow{
 		Sent: f.Sent, SentUntil: until,

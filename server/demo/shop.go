@@ -69,7 +69,7 @@ func Shop(sluice *url.URL, mill string) (http.Handler, error) {
 	mux.Handle("GET /thanks", render("thanks.html", "Thank you"))
 	mux.Handle("GET /developers", render("developers.html", "For developers"))
 	mux.Handle("GET /developers/{feature}", render("feature.html", ""))
-	for _, name := range []string{"shop.css", "shop.js", "look.css"} {
+	for _, name := range []string{"shop.css", "shop.js", "look.css", "icon.svg"} {
 		mux.HandleFunc("GET /"+name, func(w http.ResponseWriter, r *http.Request) {
 			http.ServeFileFS(w, r, files, "pages/"+name)
 		})
