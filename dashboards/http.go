@@ -29,9 +29,9 @@ type Options struct {
 	// User returns who made a request. The server has checked the login before;
 	// ok is false on the login page alone.
 	User func(echo.Context) (u User, ok bool)
-	// MayQuery says whether the API key of a request covers a site: nil, or the
-	// server's own error.
-	MayQuery func(c echo.Context, site string) error
+	// Key looks for the API key of a request; mayQuery says whether that covers a
+	// site. The errors are the server's own.
+	Key func(c echo.Context) (mayQuery func(site string) error, err error)
 	// Asset returns where browsers find a bundle (dashboard.js, dashboard.css);
 	// "" leaves it out of pages.
 	Asset func(name string) string
@@ -47,23 +47,23 @@ type Options struct {
 
 // Handler serves the pages and the Stats API. It is safe for concurrent use.
 type Handler struct {
-	sites    *consent.Sites
-	db       query.Querier
-	user     func(echo.Context) (User, bool)
-	mayQuery func(echo.Context, string) error
-	waiting  func(string) Waiting
-	balance  func(string) *Balance
-	pages    *pages
-	log      *slog.Logger
-	now      func() time.Time
+	sites   *consent.Sites
+	db      query.Querier
+	user    func(echo.Context) (User, bool)
+	key     func(echo.Context) (func(string) error, error)
+	waiting func(string) Waiting
+	balance func(string) *Balance
+	pages   *pages
+	log     *slog.Logger
+	now     func() time.Time
 }
 
 // New checks the options and parses the templates.
 func New(o Options) (*Handler, error) {
-	if o.Sites == nil || o.DB == nil || o.User == nil || o.MayQuery == nil {
-		return nil, errors.New("dashboards need Sites, DB, User and MayQuery")
+	if o.Sites == nil || o.DB == nil || o.User == nil || o.Key == nil {
+		return nil, errors.New("dashboards need Sites, DB, User and Key")
 	}
-	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, mayQuery: o.MayQuery, waiting: o.Waiting, balance: o.Balance, log: o.Logger, now: o.Now}
+	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, key: o.Key, waiting: o.Waiting, balance: o.Balance, log: o.Logger, now: o.Now}
 	if h.waiting == nil {
 		h.waiting = func(string) Waiting { return nil }
 	}
@@ -127,6 +127,18 @@ func (h *Handler) RenderLogin(c echo.Context, status int, l Login) error {
 	return h.render(c, status, "login", loginPage{chrome{"Sign in", ""}, l})
 }
 
+// Problem is what the page about a refused request says.
+type Problem struct {
+	Title, Detail string
+	RequestID     string // where the server's log has more, "" otherwise
+}
+
+// RenderProblem answers with a page that says what is wrong.
+func (h *Handler) RenderProblem(c echo.Context, status int, p Problem) error {
+	u, _ := h.user(c)
+	return h.render(c, status, "problem", problemPage{chrome{p.Title, u.Email}, p})
+}
+
 func (h *Handler) render(c echo.Context, status int, name string, data any) error {
 	body, err := h.pages.execute(name, data)
 	if err != nil {
@@ -143,8 +155,13 @@ const maxQueryBytes = 64 << 10
 
 // PostQuery answers a statistics query (query.Request as JSON, at most 64 KiB)
 // with a query.Response. Errors: *consent.FieldError, ErrUnknownSite,
-// query.ErrUnavailable and those of consent.ReadJSON and Options.MayQuery.
+// query.ErrUnavailable and those of consent.ReadJSON and Options.Key, which come
+// first: who has no key learns of nothing else.
 func (h *Handler) PostQuery(c echo.Context) error {
+	mayQuery, err := h.key(c)
+	if err != nil {
+		return err
+	}
 	var in query.Request
 	if err := consent.ReadJSON(c.Request(), maxQueryBytes, &in); err != nil {
 		return err
@@ -154,11 +171,11 @@ func (h *Handler) PostQuery(c echo.Context) error {
 		bad.Add("site_id", "is missing: send the site's domain")
 		return &bad
 	}
-	if err := h.mayQuery(c, in.SiteID); err != nil {
-		return err
-	}
 	p, err := h.sites.Lookup(in.SiteID)
 	if err != nil {
+		return err
+	}
+	if err := mayQuery(p.Site.Domain); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), pageTime)

@@ -58,11 +58,16 @@ func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
 		Sites: consent.NewSites(policy(t, "shop.example"), policy(t, "secret.example")),
 		DB:    db,
 		User:  func(echo.Context) (User, bool) { return User{Email: "ada@example.com", Sees: sees}, true },
-		MayQuery: func(_ echo.Context, site string) error {
-			if !sees(site) {
-				return errForbidden
+		Key: func(c echo.Context) (func(string) error, error) {
+			if c.Request().Header.Get("Authorization") == "" {
+				return nil, errNoKey
 			}
-			return nil
+			return func(site string) error {
+				if !sees(site) {
+					return errForbidden
+				}
+				return nil
+			}, nil
 		},
 		Asset: func(name string) string { return "/assets/" + name },
 		Waiting: func(string) Waiting {
@@ -113,7 +118,10 @@ func measure(t *testing.T, conn driver.Conn, keep time.Time) error {
 	return batch.Send()
 }
 
-var errForbidden = errors.New("key does not cover the site")
+var (
+	errForbidden = errors.New("key does not cover the site")
+	errNoKey     = errors.New("no key")
+)
 
 func get(t *testing.T, e *echo.Echo, target string) *httptest.ResponseRecorder {
 	t.Helper()
@@ -306,14 +314,24 @@ func TestPages(t *testing.T) {
 			{`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day","filter":[["is","event:page",["/"]]]}`, "wrong shape: filter: is no key here: use one of attribution, date_range, "},
 			{`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day","filters":[["matches","event:page",["\\pL{1000}"]]]}`, "query statistics of shop.example: wrong shape: filters: a regular expression"},
 			{`[`, consent.ErrNotJSON.Error()},
+			{`{"site_id":"SHOP.example","metrics":["visitors"],"date_range":"day"}`, `{"results":[{"metrics":[7],`},
+			{`{"site_id":"no.example","metrics":["visitors"],"date_range":"day"}`, consent.ErrUnknownSite.Error()},
 		}
-		for _, tt := range tests {
-			r := httptest.NewRequest(http.MethodPost, "/api/v2/query", strings.NewReader(tt.body))
+		ask := func(body, key string) string {
+			r := httptest.NewRequest(http.MethodPost, "/api/v2/query", strings.NewReader(body))
 			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", key)
 			w := httptest.NewRecorder()
 			e.ServeHTTP(w, r)
-			if !strings.HasPrefix(w.Body.String(), tt.want) {
-				t.Errorf("%s:\ngot  %s\nwant %s…", tt.body, w.Body, tt.want)
+			return w.Body.String()
+		}
+		for _, tt := range tests {
+			if got := ask(tt.body, ""); got != errNoKey.Error() {
+				t.Errorf("%s without a key: got %s", tt.body, got)
+			}
+			w := ask(tt.body, "Bearer x")
+			if !strings.HasPrefix(w, tt.want) {
+				t.Errorf("%s:\ngot  %s\nwant %s…", tt.body, w, tt.want)
 			}
 		}
 	})

@@ -46,6 +46,11 @@ type loginPage struct {
 	Login
 }
 
+type problemPage struct {
+	chrome
+	Problem Problem
+}
+
 // pages are the parsed templates: each page with the frame around it.
 type pages struct{ byName map[string]*template.Template }
 
@@ -64,7 +69,7 @@ func newPages(asset func(string) string) (*pages, error) {
 		"testing": func(v View) View { v.Test = !v.Test; return v },
 	}
 	p := &pages{byName: map[string]*template.Template{}}
-	for _, name := range []string{"sites", "site", "login", "google"} {
+	for _, name := range []string{"sites", "site", "login", "google", "problem"} {
 		t, err := template.New("frame.html").Funcs(functions).ParseFS(templateFiles, "templates/frame.html", "templates/panels.html", "templates/"+name+".html")
 		if err != nil {
 			return nil, err

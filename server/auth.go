@@ -23,9 +23,10 @@ type auth struct {
 	keys      []apiKey
 	passwords *passwords
 	sessions  *sessions
-	accounts  *throttle // guesses at one account
+	devices   *devices
+	accounts  *throttle // guesses at one account, or from one known device
 	networks  *throttle // guesses from one network
-	secure    bool      // the dashboards are reached over https
+	secure    bool      // the dashboards are reached over https, whoever asks how
 	log       *slog.Logger
 }
 
@@ -35,11 +36,13 @@ type apiKey struct {
 	sites []string
 }
 
-func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, error) {
+// newAuth takes the key that marks known devices.
+func newAuth(c *config.Config, deviceKey []byte, now func() time.Time, log *slog.Logger) (*auth, error) {
 	a := &auth{
 		users: map[string]config.User{}, hashes: map[string]*config.PasswordHash{},
 		passwords: newPasswords(), sessions: newSessions(now),
-		accounts: newThrottle(now), networks: newThrottle(now),
+		devices:  &devices{deviceKey},
+		accounts: newThrottle(accountFailures, now), networks: newThrottle(networkFailures, now),
 		secure: strings.HasPrefix(c.Server.PublicURL, "https://"), log: log,
 	}
 	for i, u := range c.Users {
@@ -60,21 +63,37 @@ func newAuth(c *config.Config, now func() time.Time, log *slog.Logger) (*auth, e
 	return a, nil
 }
 
+// attempt is a login as it is tried.
+type attempt struct {
+	email, password string
+	from            netip.Addr // zero: nobody says
+	device          string     // value of the device cookie, "" without
+}
+
 // login checks a password and opens a session. Whether an address is known
 // shows in nothing: not in the error, not in the time, not in the throttle.
 // Errors: errWrongLogin, consent.ErrTooMany.
-func (a *auth) login(ctx context.Context, email, password string, from netip.Addr) (reference string, err error) {
-	email = strings.ToLower(strings.TrimSpace(email))
-	wait, undoAccount := a.accounts.begin(email)
+//
+// Guesses of others keep nobody out who has been in before: a device that is
+// known for the account has guesses of its own.
+func (a *auth) login(ctx context.Context, t attempt) (reference string, err error) {
+	email := strings.ToLower(strings.TrimSpace(t.email))
+	account, network := email, networkOf(t.from)
+	if a.devices.knows(t.device, email) {
+		account, network = email+"\n"+t.device, ""
+	}
+	wait, undoAccount := a.accounts.begin(account)
 	if wait > 0 {
 		return "", &waitError{wait}
 	}
-	wait, undoNetwork := a.networks.begin(networkOf(from))
-	if wait > 0 {
-		undoAccount()
-		return "", &waitError{wait}
+	undoNetwork := func() {}
+	if network != "" { // else it would be everybody's
+		if wait, undoNetwork = a.networks.begin(network); wait > 0 {
+			undoAccount()
+			return "", &waitError{wait}
+		}
 	}
-	ok, err := a.passwords.verify(ctx, a.hashes[email], password)
+	ok, err := a.passwords.verify(ctx, a.hashes[email], t.password)
 	if err != nil {
 		undoAccount()
 		undoNetwork()
@@ -85,14 +104,14 @@ func (a *auth) login(ctx context.Context, email, password string, from netip.Add
 		return "", errWrongLogin
 	}
 	undoNetwork()
-	a.accounts.succeeded(email)
+	a.accounts.succeeded(account)
 	a.log.InfoContext(ctx, "login")
 	return a.sessions.start(email), nil
 }
 
 // user returns who is logged in.
 func (a *auth) user(r *http.Request) (config.User, bool) {
-	c, err := r.Cookie(a.cookieName())
+	c, err := r.Cookie(a.cookieName(r, sessionCookie))
 	if err != nil {
 		return config.User{}, false
 	}
@@ -106,7 +125,7 @@ func (a *auth) user(r *http.Request) (config.User, bool) {
 
 // end closes the session that a request carries.
 func (a *auth) end(r *http.Request) {
-	if c, err := r.Cookie(a.cookieName()); err == nil {
+	if c, err := r.Cookie(a.cookieName(r, sessionCookie)); err == nil {
 		a.sessions.end(c.Value)
 	}
 }
@@ -116,23 +135,34 @@ func sees(u config.User, site string) bool {
 	return u.Role == "admin" || slices.Contains(u.Sites, site)
 }
 
-// cookieName has the prefix that ties a cookie to exactly this origin, where
-// browsers accept it: over https (RFC 6265bis, 4.1.3.2).
-func (a *auth) cookieName() string {
-	if a.secure {
-		return "__Host-sluice_session"
-	}
-	return "sluice_session"
+// The cookies of a login.
+const (
+	sessionCookie = "sluice_session" // a session's reference
+	deviceCookie  = "sluice_device"  // see devices
+)
+
+// overHTTPS reports whether the browser came over https, as far as anybody says.
+func (a *auth) overHTTPS(r *http.Request) bool {
+	return a.secure || r.TLS != nil || r.URL.Scheme == "https"
 }
 
-// cookie carries a session's reference; "" takes the cookie back.
-func (a *auth) cookie(reference string) *http.Cookie {
-	c := &http.Cookie{
-		Name: a.cookieName(), Value: reference, Path: "/",
-		Secure: a.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		MaxAge: int(sessionAbsolute / time.Second),
+// cookieName has the prefix that ties a cookie to exactly this origin, where
+// browsers accept it: over https (RFC 6265bis, 4.1.3.2).
+func (a *auth) cookieName(r *http.Request, name string) string {
+	if a.overHTTPS(r) {
+		return "__Host-" + name
 	}
-	if reference == "" {
+	return name
+}
+
+// cookie answers a request with a cookie; value "" takes it back.
+func (a *auth) cookie(r *http.Request, name, value string, age time.Duration) *http.Cookie {
+	c := &http.Cookie{
+		Name: a.cookieName(r, name), Value: value, Path: "/",
+		Secure: a.overHTTPS(r), HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(age / time.Second),
+	}
+	if value == "" {
 		c.MaxAge = -1
 	}
 	return c

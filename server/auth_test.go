@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/consent"
 	"sluice/server/config"
 )
 
@@ -63,7 +64,7 @@ func TestPasswords(t *testing.T) {
 func TestHashOfAUser(t *testing.T) {
 	t.Parallel()
 	c := &config.Config{Users: []config.User{{Email: "ada@example.com", PasswordHash: "$argon2id$v=19$m=4096,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"}}}
-	_, err := newAuth(c, time.Now, slog.New(slog.DiscardHandler))
+	_, err := newAuth(c, nil, time.Now, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "users[0].password_hash has parameters out of bounds") {
 		t.Errorf("got %v", err)
 	}
@@ -115,7 +116,7 @@ func TestSessions(t *testing.T) {
 func TestThrottleLeavesTwentyGuessesADay(t *testing.T) {
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	th := newThrottle(c.now)
+	th := newThrottle(accountFailures, c.now)
 	end, tries := c.at.Add(24*time.Hour), 0
 	for c.at.Before(end) {
 		if w, _ := th.begin("ada@example.com"); w > 0 {
@@ -124,8 +125,8 @@ func TestThrottleLeavesTwentyGuessesADay(t *testing.T) {
 		}
 		tries++
 	}
-	if tries < freeFailures || tries > 20 {
-		t.Errorf("got %d guesses in a day, want %d to 20", tries, freeFailures)
+	if tries < accountFailures || tries > 20 {
+		t.Errorf("got %d guesses in a day, want %d to 20", tries, accountFailures)
 	}
 	if w, _ := th.begin("bob@example.com"); w != 0 {
 		t.Errorf("another account waits %v", w)
@@ -144,12 +145,12 @@ func TestGuessesSideBySide(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	a, err := newAuth(&config.Config{Users: []config.User{{Email: "ada@example.com", PasswordHash: config.Secret(hash)}}}, c.now, slog.New(slog.DiscardHandler))
+	a, err := newAuth(&config.Config{Users: []config.User{{Email: "ada@example.com", PasswordHash: config.Secret(hash)}}}, nil, c.now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	login := func(password, from string) error {
-		_, err := a.login(t.Context(), "Ada@example.com", password, netip.MustParseAddr(from))
+		_, err := a.login(t.Context(), attempt{email: "Ada@example.com", password: password, from: netip.MustParseAddr(from)})
 		return err
 	}
 	var guessed, told atomic.Int64
@@ -166,13 +167,66 @@ func TestGuessesSideBySide(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if guessed.Load() != freeFailures || told.Load() != 40-freeFailures {
-		t.Errorf("%d were looked at, %d told to wait; want %d of 40 looked at", guessed.Load(), told.Load(), freeFailures)
+	if guessed.Load() != accountFailures || told.Load() != 40-accountFailures {
+		t.Errorf("%d were looked at, %d told to wait; want %d of 40 looked at", guessed.Load(), told.Load(), accountFailures)
 	}
 	c.at = c.at.Add(firstWait)
-	for range 2 * freeFailures { // an office, whose passwords are right
+	for range 2 * networkFailures { // an office, whose passwords are right
 		if err := login("correct horse", "192.0.2.1"); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestGuessesOfOthers keep nobody out who has been in before, and one colleague's
+// not the others; a device that is not the account's helps nobody.
+func TestGuessesOfOthers(t *testing.T) {
+	t.Parallel()
+	hash, err := HashPassword("correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	users := []config.User{{Email: "ada@example.com", PasswordHash: config.Secret(hash)}, {Email: "bob@example.com", PasswordHash: config.Secret(hash)}}
+	a, err := newAuth(&config.Config{Users: users}, []byte("key"), c.now, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	office := netip.MustParseAddr("192.0.2.1")
+	try := func(email, password, device string, from netip.Addr) error {
+		_, err := a.login(t.Context(), attempt{email: email, password: password, from: from, device: device})
+		return err
+	}
+	mine := a.devices.mark("ada@example.com")
+	for range accountFailures {
+		if err := try("ada@example.com", "a guess", a.devices.mark("bob@example.com"), office); !errors.Is(err, errWrongLogin) {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		name, email, device string
+		want                error
+	}{
+		{"no device", "ada@example.com", "", consent.ErrTooMany},
+		{"another's device", "ada@example.com", a.devices.mark("bob@example.com"), consent.ErrTooMany},
+		{"an invented device", "ada@example.com", mine[:len(mine)-1] + "_", consent.ErrTooMany},
+		{"a device without its MAC", "ada@example.com", mine[:22], consent.ErrTooMany},
+		{"the account's device", "ada@example.com", mine, nil},
+		{"a colleague in the same network", "bob@example.com", "", nil},
+	} {
+		if err := try(tt.email, "correct horse", tt.device, office); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", tt.name, err, tt.want)
+		}
+	}
+	for range accountFailures {
+		_ = try("ada@example.com", "a guess", mine, office)
+	}
+	if err := try("ada@example.com", "correct horse", mine, office); !errors.Is(err, consent.ErrTooMany) {
+		t.Errorf("guesses from a known device: got %v, want ErrTooMany", err)
+	}
+	for i := range 2 * networkFailures { // a unix socket whose proxy names nobody
+		if err := try(fmt.Sprintf("%d@example.com", i), "a guess", "", netip.Addr{}); !errors.Is(err, errWrongLogin) {
+			t.Fatalf("guess %d from an unknown network: got %v", i, err)
 		}
 	}
 }
@@ -180,14 +234,14 @@ func TestGuessesSideBySide(t *testing.T) {
 // TestLoginThatEndsEarly counts for nothing.
 func TestLoginThatEndsEarly(t *testing.T) {
 	t.Parallel()
-	a, err := newAuth(&config.Config{}, time.Now, slog.New(slog.DiscardHandler))
+	a, err := newAuth(&config.Config{}, nil, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	gone, leave := context.WithCancel(t.Context())
 	leave()
-	for range 2 * freeFailures {
-		if _, err := a.login(gone, "ada@example.com", "wrong password", netip.MustParseAddr("192.0.2.1")); !errors.Is(err, context.Canceled) {
+	for range 2 * accountFailures {
+		if _, err := a.login(gone, attempt{email: "ada@example.com", password: "wrong password", from: netip.MustParseAddr("192.0.2.1")}); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
@@ -199,7 +253,7 @@ func TestLoginThatEndsEarly(t *testing.T) {
 func TestThrottleIsBounded(t *testing.T) {
 	t.Parallel()
 	c := &clock{time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
-	th := newThrottle(c.now)
+	th := newThrottle(networkFailures, c.now)
 	addr := netip.MustParseAddr("2001:db8::1")
 	for range maxThrottled + 100 {
 		c.at = c.at.Add(time.Millisecond)

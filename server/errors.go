@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -73,7 +74,7 @@ var answers = []struct {
 	{err: consent.ErrStaleNotice, status: http.StatusConflict, title: "The notice has changed",
 		detail: "The visitor answered an older notice. Load the banner again and ask once more; a decision that only lowers consent is always accepted."},
 	{err: consent.ErrTooLarge, status: http.StatusRequestEntityTooLarge, title: "Too large",
-		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 8 KiB for a decision or a form, 2 KiB for preferences."},
+		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 64 KiB for a query, 8 KiB for a decision or a form, 2 KiB for preferences."},
 	{err: consent.ErrMediaType, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
 		detail: "Send application/json (or text/plain that holds JSON, for sendBeacon), without Content-Encoding."},
 	{err: consent.ErrNotForm, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
@@ -140,8 +141,9 @@ type waitError struct{ after time.Duration }
 func (e *waitError) Error() string { return "try again in " + e.after.String() }
 func (e *waitError) Unwrap() error { return consent.ErrTooMany }
 
-// errorHandler is Echo's last stop.
-func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
+// errorHandler is Echo's last stop. page answers a person who looks at the
+// dashboards; everybody else gets the problem as JSON.
+func errorHandler(log *slog.Logger, page func(echo.Context, problem) error) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		r := c.Request()
 		if c.Response().Committed {
@@ -164,18 +166,33 @@ func errorHandler(log *slog.Logger) echo.HTTPErrorHandler {
 		case p.Status >= http.StatusInternalServerError:
 			log.WarnContext(r.Context(), "request refused", "door", c.Path(), "request_id", id, "err", err)
 		}
+		if forPerson(r) {
+			p.header(c.Response().Header())
+			if err := page(c, p); err == nil {
+				return
+			}
+		}
 		writeProblem(c.Response(), r, p)
 	}
 }
 
-func writeProblem(w http.ResponseWriter, r *http.Request, p problem) {
-	h := w.Header()
-	h.Set("Content-Type", "application/problem+json")
+// forPerson reports whether a browser asks for a page of the dashboards to show.
+func forPerson(r *http.Request) bool {
+	under := r.URL.Path == "/dashboards" || strings.HasPrefix(r.URL.Path, "/dashboards/")
+	return under && strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func (p *problem) header(h http.Header) {
 	h.Set("Cache-Control", "private, no-store")
 	h.Del("Content-Encoding")
 	if p.retry > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((p.retry+time.Second-1)/time.Second)))
 	}
+}
+
+func writeProblem(w http.ResponseWriter, r *http.Request, p problem) {
+	p.header(w.Header())
+	w.Header().Set("Content-Type", "application/problem+json")
 	if p.Type == "" {
 		p.Type = "about:blank"
 	}

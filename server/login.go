@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path"
 	"strings"
 	"time"
 
@@ -48,8 +49,11 @@ func (m *machine) getLogin(pages *dashboards.Handler) echo.HandlerFunc {
 func (m *machine) postLogin(pages *dashboards.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		form := dashboards.Login{Email: strings.TrimSpace(c.FormValue("email")), Next: localPath(c.FormValue("next"))}
-		reference, err := m.auth.login(r.Context(), form.Email, c.FormValue("password"), clientIP(c))
+		// Never from the address, which is kept in logs and histories.
+		form := dashboards.Login{Email: strings.TrimSpace(r.PostFormValue("email")), Next: localPath(r.PostFormValue("next"))}
+		reference, err := m.auth.login(r.Context(), attempt{
+			email: form.Email, password: r.PostFormValue("password"), from: clientIP(c), device: m.auth.deviceOf(r),
+		})
 		var wait *waitError
 		switch {
 		case errors.As(err, &wait):
@@ -64,24 +68,29 @@ func (m *machine) postLogin(pages *dashboards.Handler) echo.HandlerFunc {
 			return fmt.Errorf("log in: %w", errors.Join(err, consent.ErrUnavailable))
 		}
 		m.auth.end(r)
-		c.SetCookie(m.auth.cookie(reference))
+		c.SetCookie(m.auth.cookie(r, sessionCookie, reference, sessionAbsolute))
+		c.SetCookie(m.auth.deviceFor(r, strings.ToLower(form.Email)))
 		return c.Redirect(http.StatusSeeOther, form.Next)
 	}
 }
 
 func (m *machine) postLogout(c echo.Context) error {
 	m.auth.end(c.Request())
-	c.SetCookie(m.auth.cookie(""))
+	c.SetCookie(m.auth.cookie(c.Request(), sessionCookie, "", 0))
 	return c.Redirect(http.StatusSeeOther, "/dashboards/login")
 }
 
 // localPath returns where a login leads: a path of the dashboards, never
 // another server (an open redirect).
 func localPath(next string) string {
+	const home = "/dashboards"
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") ||
-		(u.Path != "/dashboards" && !strings.HasPrefix(u.Path, "/dashboards/")) || strings.HasPrefix(u.Path, "/dashboards/login") {
-		return "/dashboards"
+	if err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsAny(next, "\\\r\n\t") {
+		return home
 	}
-	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()
+	at := path.Clean(u.Path)
+	if !strings.HasPrefix(at, home+"/") || strings.HasPrefix(at, home+"/login") {
+		return home
+	}
+	return (&url.URL{Path: at, RawQuery: u.RawQuery}).String()
 }

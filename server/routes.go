@@ -3,8 +3,10 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -22,26 +24,34 @@ func (m *machine) routes() (http.Handler, error) {
 		return nil, err
 	}
 	e := echo.New()
-	e.HTTPErrorHandler = errorHandler(m.log)
+	e.HTTPErrorHandler = errorHandler(m.log, func(c echo.Context, p problem) error {
+		shown := dashboards.Problem{Title: p.Title, Detail: p.Detail, RequestID: p.RequestID}
+		if p.Status == http.StatusNotFound {
+			shown.Title, shown.Detail = "There is no such page", "Either it does not exist, or your login does not include its site."
+		}
+		return pages.RenderProblem(c, p.Status, shown)
+	})
 	e.IPExtractor = echo.ExtractIPDirect() // origins has put the client in the peer's place
 	e.Use(requestID, accessLog(m.log, m.metrics), recoverer, secure, limitBody)
 
 	for _, base := range m.bases() {
 		m.bindDoors(e, base)
 	}
-	both(e.Group(""), "/.well-known/gpc.json", m.consents.GetGPC)
+	doors{echo: e}.get("/.well-known/gpc.json", m.consents.GetGPC)
 
 	// The dashboards, behind a login.
-	d := e.Group("/dashboards", sameOrigin(), m.isolate)
-	both(d, "/login", m.getLogin(pages))
-	d.POST("/login", m.postLogin(pages))
-	d.POST("/logout", m.postLogout)
-	both(d, "/assets/:name", getAsset)
-	in := d.Group("", m.loggedIn)
-	both(in, "", pages.GetSites)
-	both(in, "/", pages.GetSites)
-	both(in, "/:site", pages.GetSite)
-	both(in, "/:site/google-analytics", pages.GetGoogleAnalytics)
+	d := doors{e, "/dashboards", []echo.MiddlewareFunc{sameOrigin(), m.isolate}}
+	d.get("/login", m.getLogin(pages))
+	d.post("/login", m.postLogin(pages))
+	d.post("/logout", m.postLogout)
+	d.get("/assets/:name", getAsset)
+	d.through = append(d.through, m.loggedIn)
+	d.get("", pages.GetSites)
+	d.get("/:site", pages.GetSite)
+	d.get("/:site/google-analytics", pages.GetGoogleAnalytics)
+	for _, path := range []string{"/", "/:site/", "/:site/google-analytics/"} {
+		d.get(path, withoutSlash)
+	}
 	e.POST("/api/v2/query", pages.PostQuery)
 
 	return newOrigins(m.config.Server).wrap(e), nil
@@ -50,44 +60,60 @@ func (m *machine) routes() (http.Handler, error) {
 // bindDoors binds the doors of browsers below base: with the prefix kept or
 // stripped. What visitors decide, read and erase has a limit of its own.
 func (m *machine) bindDoors(e *echo.Echo, base string) {
-	limits := m.limits
-	own := e.Group(base, limits.byNetwork(limits.choices))
-	own.POST("/d", m.consents.PostDecision)
-	both(own, "/choices", m.consents.GetChoices)
-	own.POST("/choices", m.consents.PostChoices)
-	both(own, "/me", m.consents.GetMe)
-	own.DELETE("/me", m.consents.DeleteMe)
+	own := doors{e, base, []echo.MiddlewareFunc{m.limits.byNetwork(m.limits.choices)}}
+	own.post("/d", m.consents.PostDecision)
+	own.get("/choices", m.consents.GetChoices)
+	own.post("/choices", m.consents.PostChoices)
+	own.get("/me", m.consents.GetMe)
+	own.bind("/me", m.consents.DeleteMe, http.MethodDelete)
 
-	g := e.Group(base, limits.byNetwork(limits.traffic))
-	both(g, "/s.js", m.getScript)
+	d := doors{e, base, []echo.MiddlewareFunc{m.limits.byNetwork(m.limits.traffic)}}
+	d.get("/s.js", m.getScript)
 	for _, name := range static.Chunks() {
-		both(g, "/"+name, getChunk)
+		d.get("/"+name, getChunk)
 	}
-	both(g, "/c.js", func(c echo.Context) error { serveScript(c, static.Button()); return nil })
-	both(g, "/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
-	both(g, "/"+static.ExtrasName(), m.getExtras)
-	both(g, "/b", m.consents.GetBanner)
-	both(g, "/m", m.consents.GetMarked)
-	g.POST("/e", m.collector.PostEvents)
-	g.POST("/api/event", m.collector.PostPlausible)
-	g.POST("/api/send", m.collector.PostUmami)
-	g.GET("/count", m.collector.CountGoatCounter)
-	g.POST("/count", m.collector.CountGoatCounter)
-	g.GET("/g/collect", m.collector.CollectGtag)
-	g.POST("/g/collect", m.collector.CollectGtag)
-	g.POST("/p", m.consents.PostPreferences)
-	both(g, "/gpc.json", m.consents.GetGPC)
-	g.GET(doctor.Door, m.arrival)
-	g.POST(doctor.Door, m.arrival)
+	d.get("/c.js", func(c echo.Context) error { serveScript(c, static.Button()); return nil })
+	d.get("/g.js", func(c echo.Context) error { serveScript(c, static.Defaults()); return nil })
+	d.get("/"+static.ExtrasName(), m.getExtras)
+	d.get("/b", m.consents.GetBanner)
+	d.get("/m", m.consents.GetMarked)
+	d.post("/e", m.collector.PostEvents)
+	d.post("/api/event", m.collector.PostPlausible)
+	d.post("/api/send", m.collector.PostUmami)
+	d.bind("/count", m.collector.CountGoatCounter, http.MethodGet, http.MethodPost)
+	d.bind("/g/collect", m.collector.CollectGtag, http.MethodGet, http.MethodPost)
+	d.post("/p", m.consents.PostPreferences)
+	d.get("/gpc.json", m.consents.GetGPC)
+	d.bind(doctor.Door, m.arrival, http.MethodGet, http.MethodPost)
 	for _, door := range []string{"/d", "/e", "/p", "/me", "/api/event", "/api/send", "/g/collect"} {
-		g.OPTIONS(door, m.consents.Preflight)
+		d.bind(door, m.consents.Preflight, http.MethodOptions)
 	}
 }
 
-// both binds GET and HEAD.
-func both(g *echo.Group, path string, h echo.HandlerFunc) {
-	g.GET(path, h)
-	g.HEAD(path, h)
+// doors binds paths below a base, with what every request to them goes through.
+// A group of Echo's with middleware would do, but answers 404 where the method
+// alone is wrong.
+type doors struct {
+	echo    *echo.Echo
+	base    string
+	through []echo.MiddlewareFunc
+}
+
+func (d doors) bind(path string, h echo.HandlerFunc, methods ...string) {
+	for _, method := range methods {
+		d.echo.Add(method, d.base+path, h, d.through...)
+	}
+}
+
+// get binds GET and HEAD.
+func (d doors) get(path string, h echo.HandlerFunc) { d.bind(path, h, http.MethodGet, http.MethodHead) }
+
+func (d doors) post(path string, h echo.HandlerFunc) { d.bind(path, h, http.MethodPost) }
+
+// withoutSlash leads to the page whose address has one slash too many.
+func withoutSlash(c echo.Context) error {
+	u := url.URL{Path: strings.TrimRight(c.Request().URL.Path, "/"), RawQuery: c.Request().URL.RawQuery}
+	return c.Redirect(http.StatusPermanentRedirect, u.String())
 }
 
 // bases lists the prefixes under which the doors of browsers answer: none,
@@ -108,15 +134,17 @@ func (m *machine) newDashboards() (*dashboards.Handler, error) {
 			u, ok := c.Get(userKey).(config.User)
 			return dashboards.User{Email: u.Email, Sees: func(site string) bool { return sees(u, site) }}, ok
 		},
-		MayQuery: func(c echo.Context, site string) error {
+		Key: func(c echo.Context) (mayQuery func(site string) error, err error) {
 			k, ok := m.auth.key(c.Request())
 			if !ok {
-				return errBadKey
+				return nil, errBadKey
 			}
-			if !slices.Contains(k.sites, site) {
-				return fmt.Errorf("key %s for %s: %w", k.name, site, errNotAllowed)
-			}
-			return nil
+			return func(site string) error {
+				if !slices.Contains(k.sites, site) {
+					return fmt.Errorf("key %s for %s: %w", k.name, site, errNotAllowed)
+				}
+				return nil
+			}, nil
 		},
 		Asset: func(name string) string {
 			if hashed := static.Path(name); hashed != "" {

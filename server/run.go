@@ -134,7 +134,11 @@ func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *mach
 	if err = m.registerConsumers(); err != nil {
 		return m, err
 	}
-	if m.auth, err = newAuth(c, now, log.With("room", "auth")); err != nil {
+	deviceKey, err := drawnKey(c.DataDir, deviceKeyFile)
+	if err != nil {
+		return m, err
+	}
+	if m.auth, err = newAuth(c, deviceKey, now, log.With("room", "auth")); err != nil {
 		return m, err
 	}
 	m.health = &health{dataDir: c.DataDir, accepts: m.accepts, damage: m.damage}

@@ -54,7 +54,7 @@ func TestErrorsToAnswers(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			e := echo.New()
-			e.HTTPErrorHandler = errorHandler(slog.New(slog.NewTextHandler(&log, nil)))
+			e.HTTPErrorHandler = errorHandler(slog.New(slog.NewTextHandler(&log, nil)), nil)
 			e.Use(requestID)
 			e.GET("/x", func(echo.Context) error { return tt.err })
 			w := httptest.NewRecorder()
@@ -116,7 +116,7 @@ func TestPanicIsAFiveHundred(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	e := echo.New()
-	e.HTTPErrorHandler = errorHandler(log)
+	e.HTTPErrorHandler = errorHandler(log, nil)
 	e.Use(requestID, accessLog(log, newMetrics()), recoverer)
 	e.GET("/x", func(echo.Context) error { panic("203.0.113.5 did something") })
 	w := httptest.NewRecorder()
@@ -199,17 +199,17 @@ func TestLoginAndSession(t *testing.T) {
 		APIKeys: []config.APIKey{{Name: "k", Sites: []string{"example.com"},
 			KeyHash: "sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}}, // of "key"
 	}
-	a, err := newAuth(c, time.Now, slog.New(slog.DiscardHandler))
+	a, err := newAuth(c, nil, time.Now, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	from := netip.MustParseAddr("203.0.113.5")
 	for _, wrong := range []struct{ email, password string }{{"ada@example.com", "wrong"}, {"nobody@example.com", "correct horse battery"}} {
-		if _, err := a.login(t.Context(), wrong.email, wrong.password, from); !errors.Is(err, errWrongLogin) {
+		if _, err := a.login(t.Context(), attempt{email: wrong.email, password: wrong.password, from: from}); !errors.Is(err, errWrongLogin) {
 			t.Errorf("%s with %s: got %v, want errWrongLogin", wrong.email, wrong.password, err)
 		}
 	}
-	reference, err := a.login(t.Context(), "ada@EXAMPLE.com", "correct horse battery", from)
+	reference, err := a.login(t.Context(), attempt{email: "ada@EXAMPLE.com", password: "correct horse battery", from: from})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestLoginAndSession(t *testing.T) {
 	if _, ok := a.user(r); ok {
 		t.Error("a request without a cookie is logged in")
 	}
-	cookie := a.cookie(reference)
+	cookie := a.cookie(r, sessionCookie, reference, sessionAbsolute)
 	if !strings.HasPrefix(cookie.Name, "__Host-") || !cookie.Secure || !cookie.HttpOnly {
 		t.Errorf("cookie: %v", cookie)
 	}
@@ -234,11 +234,11 @@ func TestLoginAndSession(t *testing.T) {
 	if a.keyFor(r, "example.com") {
 		t.Error("a wrong API key opens a site")
 	}
-	for range freeFailures {
-		_, _ = a.login(t.Context(), "eve@example.com", "guess", netip.MustParseAddr("198.51.100.1"))
+	for i := range networkFailures {
+		_, _ = a.login(t.Context(), attempt{email: fmt.Sprintf("eve%d@example.com", i), password: "guess", from: netip.MustParseAddr("198.51.100.1")})
 	}
-	if _, err := a.login(t.Context(), "ada@example.com", "correct horse battery", netip.MustParseAddr("198.51.100.77")); !errors.Is(err, consent.ErrTooMany) {
-		t.Errorf("after five guesses from one network: got %v, want ErrTooMany", err)
+	if _, err := a.login(t.Context(), attempt{email: "ada@example.com", password: "correct horse battery", from: netip.MustParseAddr("198.51.100.77")}); !errors.Is(err, consent.ErrTooMany) {
+		t.Errorf("after %d guesses from one network: got %v, want ErrTooMany", networkFailures, err)
 	}
 }
 

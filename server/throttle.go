@@ -5,20 +5,23 @@ import (
 	"time"
 )
 
-// A login may fail freeFailures times; then each further failure doubles the
-// wait, from firstWait up to longestWait. That leaves at most 20 guesses a day
-// for one account, from however many addresses, and never locks it for good.
+// A login may fail a few times; then each further failure doubles the wait, from
+// firstWait up to longestWait. That leaves at most 20 guesses a day for one
+// account, from however many addresses. In one network many may mistype theirs:
+// its limit is against guessing one password of everybody.
 const (
-	freeFailures = 5
-	firstWait    = 15 * time.Minute
-	longestWait  = 2 * time.Hour
-	forgetAfter  = 24 * time.Hour
-	maxThrottled = 10_000
+	accountFailures = 5
+	networkFailures = 50
+	firstWait       = 15 * time.Minute
+	longestWait     = 2 * time.Hour
+	forgetAfter     = 24 * time.Hour
+	maxThrottled    = 10_000
 )
 
-// throttle slows down guessing, per key: an account, or a network.
+// throttle slows down guessing, per key: an account, a device, or a network.
 type throttle struct {
-	now func() time.Time
+	free int // failures before the first wait
+	now  func() time.Time
 
 	mu    sync.Mutex
 	byKey map[string]failures
@@ -29,8 +32,8 @@ type failures struct {
 	last time.Time
 }
 
-func newThrottle(now func() time.Time) *throttle {
-	return &throttle{now: now, byKey: map[string]failures{}}
+func newThrottle(free int, now func() time.Time) *throttle {
+	return &throttle{free: free, now: now, byKey: map[string]failures{}}
 }
 
 // begin counts a try as a failure before anybody knows how it ends: tries side by
@@ -44,7 +47,7 @@ func (t *throttle) begin(key string) (wait time.Duration, undo func()) {
 	if now.Sub(before.last) >= forgetAfter {
 		before = failures{}
 	}
-	if wait := before.last.Add(before.pause()).Sub(now); before.n >= freeFailures && wait > 0 {
+	if wait := before.last.Add(t.pause(before.n)).Sub(now); wait > 0 {
 		return wait, nil
 	}
 	t.byKey[key] = failures{n: before.n + 1, last: now}
@@ -60,11 +63,12 @@ func (t *throttle) begin(key string) (wait time.Duration, undo func()) {
 	}
 }
 
-func (f failures) pause() time.Duration {
-	if f.n < freeFailures {
+// pause is the wait after n failures.
+func (t *throttle) pause(n int) time.Duration {
+	if n < t.free {
 		return 0
 	}
-	return min(longestWait, firstWait<<min(f.n-freeFailures, 16))
+	return min(longestWait, firstWait<<min(n-t.free, 16))
 }
 
 // bound keeps the table small: what was forgotten anyway goes first, then what

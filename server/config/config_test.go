@@ -151,6 +151,24 @@ func TestMinimalFile(t *testing.T) {
 	}
 }
 
+// TestDomainsIgnoreCase: a domain is the same however it is written, and wherever.
+func TestDomainsIgnoreCase(t *testing.T) {
+	t.Parallel()
+	c, err := Parse([]byte(`
+sites: [{domain: Example.com.}]
+users: [{email: a@example.com, role: viewer, sites: [EXAMPLE.com], password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"}]
+api_keys: [{name: k, sites: [Example.COM.], key_hash: "sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"}]
+`), "/etc/sluice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{c.Sites[0].Domain, c.Users[0].Sites[0], c.APIKeys[0].Sites[0]} {
+		if got != "example.com" {
+			t.Errorf("got %q, want example.com", got)
+		}
+	}
+}
+
 func TestNoticesSayWhatComesLater(t *testing.T) {
 	t.Setenv("GA_API_SECRET", "s3cret")
 	c, err := Load("testdata/full.yaml")

@@ -80,9 +80,15 @@ func (c *Config) complete(dir string) {
 	}
 	c.Server.BasePath = strings.TrimSuffix(c.Server.BasePath, "/")
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
+	for i := range c.Users {
+		lowerAll(c.Users[i].Sites)
+	}
+	for i := range c.APIKeys {
+		lowerAll(c.APIKeys[i].Sites)
+	}
 	for i := range c.Sites {
 		s := &c.Sites[i]
-		s.Domain = strings.ToLower(strings.TrimSuffix(s.Domain, "."))
+		s.Domain = domain(s.Domain)
 		if s.PublicURL == "" && s.Domain != "" {
 			s.PublicURL = "https://" + s.Domain + c.Server.BasePath
 		}
@@ -90,8 +96,15 @@ func (c *Config) complete(dir string) {
 		if s.Controller.Name == "" {
 			s.Controller.Name = s.Domain
 		}
-		for j := range s.TestHosts {
-			s.TestHosts[j] = strings.ToLower(s.TestHosts[j])
-		}
+		lowerAll(s.TestHosts)
+	}
+}
+
+// domain is how a site's name is compared.
+func domain(s string) string { return strings.ToLower(strings.TrimSuffix(s, ".")) }
+
+func lowerAll(domains []string) {
+	for i := range domains {
+		domains[i] = domain(domains[i])
 	}
 }
