@@ -35,6 +35,7 @@ const (
 	// The key that tells visitors without an identifier apart was drawn anew
 	// within its day: the server was started.
 	CountKeyDrawn CountKind = "key_drawn"
+	CountChannel  CountKind = "channel" // a decision about a channel, or a message of its own; Key: the channel, a space, and granted, withdrawn, stop or start
 	CountOutside  CountKind = "outside" // a decision on a page with a tag that nobody marked; Key: whose, "google"
 )
 

@@ -14,7 +14,7 @@ import (
 
 // Index remembers what must never be forgotten while a token may still be
 // presented: what was cut from each consent, and which consents are to be
-// erased. It answers from memory; Save writes it to one file (consent.idx),
+// erased; and who may be written to on which channel. It answers from memory; Save writes it to one file (consent.idx),
 // and the spool's tail after the saved position brings it up to date at start.
 //
 // The same lock orders withdrawals against sends: a sender holds it for
@@ -25,6 +25,9 @@ type Index struct {
 	mu    sync.RWMutex
 	cuts  map[ID]*Cut
 	tombs map[ID]tomb
+
+	contacts map[AddressKey]*known
+	grants   map[ID]AddressKey // of the contacts' last grants
 }
 
 // tomb erases what a consent collected in records up to Seq of spool Spool.
@@ -35,7 +38,9 @@ type tomb struct {
 }
 
 // NewIndex returns an empty index.
-func NewIndex() *Index { return &Index{cuts: map[ID]*Cut{}, tombs: map[ID]tomb{}} }
+func NewIndex() *Index {
+	return &Index{cuts: map[ID]*Cut{}, tombs: map[ID]tomb{}, contacts: map[AddressKey]*known{}, grants: map[ID]AddressKey{}}
+}
 
 // Cut returns what has been taken back from a consent; nil: nothing. The
 // result is shared and never changes.
@@ -111,6 +116,7 @@ func (x *Index) Sweep(now time.Time) {
 			delete(x.tombs, id)
 		}
 	}
+	x.sweepContacts(now)
 }
 
 // Position says up to where in the spool a saved index is complete.
@@ -125,14 +131,16 @@ type Position struct {
 	Keys map[string]uint32 `json:"keys"` // key id → Unix seconds of its last signature
 }
 
-// indexLine is one line of consent.idx: the position first, then cuts and
-// tombstones. The last line, the trailer, holds the SHA-256 of all before it.
+// indexLine is one line of consent.idx: the position first, then cuts,
+// tombstones and contacts. The last line, the trailer, holds the SHA-256 of all before it.
 type indexLine struct {
 	Version   int       `json:"v,omitempty"`
 	Position  *Position `json:"position,omitempty"`
 	Consent   *ID       `json:"consent,omitempty"`
 	Cut       *Cut      `json:"cut,omitempty"`
 	Tombstone *tomb     `json:"tombstone,omitempty"`
+	Contact   *Contact  `json:"contact,omitempty"`
+	Owed      bool      `json:"owed,omitempty"` // the contact has refused since, which the ledger does not have
 }
 
 // indexVersion is the version of the file's layout.
@@ -171,6 +179,11 @@ func (x *Index) encode(buf *bytes.Buffer, at Position) error {
 	}
 	for id, t := range x.tombs {
 		if err := enc.Encode(indexLine{Consent: &id, Tombstone: &t}); err != nil {
+			return err
+		}
+	}
+	for _, k := range x.contacts {
+		if err := enc.Encode(indexLine{Contact: &k.Contact, Owed: k.refused}); err != nil {
 			return err
 		}
 	}
@@ -214,8 +227,13 @@ func decodeIndex(lines []byte) (*Index, Position, error) {
 	x := NewIndex()
 	for dec.More() {
 		var l indexLine
-		if err := dec.Decode(&l); err != nil || l.Consent == nil {
+		if err := dec.Decode(&l); err != nil || l.Consent == nil && l.Contact == nil {
 			return nil, Position{}, ErrDamagedIndex
+		}
+		if l.Contact != nil {
+			x.meet(*l.Contact)
+			x.contacts[l.Contact.Address].refused = l.Owed
+			continue
 		}
 		if l.Cut != nil {
 			x.cuts[*l.Consent] = l.Cut

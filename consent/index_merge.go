@@ -43,6 +43,7 @@ func (x *Index) Merge(later *Index) []TakenBack {
 		out = append(out, TakenBack{Consent: id, Erasure: true, Spool: t.Spool, Seq: t.Seq})
 		x.tombs[id] = t
 	}
+	x.mergeContacts(later)
 	slices.SortFunc(out, func(a, b TakenBack) int {
 		return cmp.Or(slices.Compare(a.Consent[:], b.Consent[:]), cmp.Compare(a.Seq, b.Seq))
 	})

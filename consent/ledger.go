@@ -20,6 +20,7 @@ type Commitment struct {
 	Receipt    *Receipt
 	Withdrawal *Withdrawal
 	Tombstone  *Tombstone
+	Contact    *Contact
 	Counts     []Count
 }
 
@@ -35,6 +36,9 @@ type Ledger struct {
 	// mu orders decisions that continue a consent: reading what was cut,
 	// drawing the issue time and applying the new cut are one step.
 	mu sync.Mutex
+
+	// contacts orders decisions about channels, until each is on disk.
+	contacts sync.Mutex
 }
 
 // Grant is a decision with its token signed.

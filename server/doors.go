@@ -28,6 +28,9 @@ func (m *machine) openDoors() error {
 		Subject:  m.store.WriteSubject,
 		Receipts: m.store.ReceiptsOf,
 	}
+	if err := m.openChannels(); err != nil {
+		return err
+	}
 	key, err := drawnKey(m.config.DataDir, clientKeyFile)
 	if err != nil {
 		return err

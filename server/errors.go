@@ -14,6 +14,7 @@ import (
 
 	"sluice/collector"
 	"sluice/consent"
+	"sluice/consent/inbound"
 	"sluice/dashboards/query"
 )
 
@@ -67,6 +68,16 @@ var answers = []struct {
 		detail: "This door answers `sluice doctor` alone, and no page."},
 	{err: errNotAllowed, status: http.StatusForbidden, title: "Not allowed",
 		detail: "This login or key does not include the site."},
+	{err: consent.ErrNotCovered, status: http.StatusForbidden, title: "Not allowed",
+		detail: "This login or key does not include the site."},
+	{err: inbound.ErrSignature, status: http.StatusForbidden, title: "Not signed",
+		detail: "The request is not signed by the provider, or with another secret than the one under hooks in sluice.yaml. Twilio signs the address that it was told: it has to be that of public_url."},
+	{err: inbound.ErrNotConfigured, status: http.StatusNotFound, title: "Door not open",
+		detail: "No secret of this provider is configured: hooks in sluice.yaml."},
+	{err: consent.ErrUnknownChannel, status: http.StatusNotFound, title: "Unknown channel",
+		detail: "The channels are whatsapp, sms and email."},
+	{err: consent.ErrUnknownGrant, status: http.StatusNotFound, title: "Unknown grant",
+		detail: "No grant has this id, among those of the key's sites. It is the id that POST …/grants answered with; look the number up with POST …/grants/lookup."},
 	{err: consent.ErrUnknownSite, status: http.StatusNotFound, title: "Unknown site",
 		detail: "No site of this name is configured here. `site` is the domain as it stands under sites in sluice.yaml."},
 	{err: collector.ErrDoorShut, status: http.StatusNotFound, title: "Door not open",

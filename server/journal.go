@@ -72,6 +72,9 @@ func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
 	if c.Tombstone != nil {
 		entries = append(entries, &tombstoneEntry{j, c.Tombstone})
 	}
+	if c.Contact != nil {
+		entries = append(entries, &recordEntry{journal: j, kind: spool.KindContact, append: c.Contact.AppendBinary})
+	}
 	if len(c.Counts) > 0 {
 		entries = append(entries, &recordEntry{journal: j, kind: spool.KindCounter, append: func(dst []byte) ([]byte, error) {
 			return consent.AppendCounts(dst, c.Counts), nil

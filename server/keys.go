@@ -22,6 +22,24 @@ const tokenKeyFile = "keys/token.key"
 // from visitor ids. Losing it makes every visitor a new one there.
 const clientKeyFile = "keys/client.key"
 
+// phoneKeyFile holds the key under which phone numbers are kept. Without it those
+// who were asked, and those who said STOP, are unknown.
+const phoneKeyFile = "keys/phone.key"
+
+// phoneKey returns the configured key, else the one in dataDir, else one that is
+// drawn now; never a new one where contacts are kept under an older.
+func phoneKey(configured config.Secret, dataDir string, contacts int) ([]byte, error) {
+	if configured != "" {
+		return config.DecodeKey(configured)
+	}
+	path := filepath.Join(dataDir, phoneKeyFile)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && contacts > 0 {
+		return nil, fmt.Errorf("%s is missing, but the grants and objections of %d phone numbers and e-mail addresses are kept under it: "+
+			"restore the file from a backup, or set keys.phone to the key that was in use", path, contacts)
+	}
+	return drawnKey(dataDir, phoneKeyFile)
+}
+
 // tokenKeys returns the keys that sign and verify tokens: the configured ones,
 // else those in dataDir, else one that is drawn now. proven says that receipts
 // exist: then a new key would turn every proof into a forgery, so a missing

@@ -53,6 +53,7 @@ func (m *machine) routes() (http.Handler, error) {
 		d.get(path, withoutSlash)
 	}
 	e.POST("/api/v2/query", pages.PostQuery)
+	bindChannels(doors{echo: e}, m.channels)
 
 	return newOrigins(m.config.Server).wrap(e), nil
 }
@@ -66,6 +67,8 @@ func (m *machine) bindDoors(e *echo.Echo, base string) {
 	own.post("/choices", m.consents.PostChoices)
 	own.get("/me", m.consents.GetMe)
 	own.bind("/me", m.consents.DeleteMe, http.MethodDelete)
+
+	bindHooks(own, m.inbound)
 
 	d := doors{e, base, []echo.MiddlewareFunc{m.limits.byNetwork(m.limits.traffic)}}
 	d.get("/s.js", m.getScript)

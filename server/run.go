@@ -23,6 +23,7 @@ import (
 	"sluice/collector/spool"
 	"sluice/collector/store"
 	"sluice/consent"
+	"sluice/consent/inbound"
 	"sluice/server/config"
 	"sluice/static"
 )
@@ -79,6 +80,8 @@ type machine struct {
 	extras    map[string]static.Asset // by site
 	noting    noting
 	consents  *consent.Handler
+	channels  *consent.ChannelHandler
+	inbound   *inbound.Handler
 	auth      *auth
 	limits    *limits
 	metrics   *metrics

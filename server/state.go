@@ -148,6 +148,12 @@ func replayRecord(index *consent.Index, spoolID uuid.UUID, head *consent.Head, r
 			return err
 		}
 		index.Bury(t.ConsentID, spoolID, r.Seq, t.Expires)
+	case spool.KindContact:
+		c, err := consent.DecodeContact(r.Data)
+		if err != nil {
+			return err
+		}
+		index.Meet(c)
 	}
 	return nil
 }

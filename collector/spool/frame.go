@@ -16,6 +16,7 @@ const (
 	KindTombstone
 	KindCounter
 	KindForward
+	KindContact
 )
 
 // Record is one committed record. Whether Data may be kept is said where the

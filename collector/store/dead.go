@@ -36,6 +36,7 @@ func (l *DeadLetter) KindName() string {
 	names := [...]string{
 		spool.KindEvent: "event", spool.KindReceipt: "receipt", spool.KindWithdrawal: "withdrawal",
 		spool.KindTombstone: "tombstone", spool.KindCounter: "counter", spool.KindForward: "forward",
+		spool.KindContact: "contact",
 	}
 	if int(l.Kind) < len(names) && names[l.Kind] != "" {
 		return names[l.Kind]

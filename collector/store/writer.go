@@ -151,6 +151,7 @@ func (s *Store) decodeRecord(d *decoded, r *spool.Record) error {
 			d.counters.add(c, at, s.o.Retention(c.Site))
 		}
 	case spool.KindWithdrawal, spool.KindTombstone: // see TakeBack
+	case spool.KindContact: // the consent index has it, and no table
 	default:
 		return fmt.Errorf("records of kind %d are unknown to this version", r.Kind)
 	}

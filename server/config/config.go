@@ -295,27 +295,54 @@ type APIKey struct {
 	Sites   []string `yaml:"sites"`
 }
 
-// Hooks receive inbound STOP messages.
+// Hooks receive inbound STOP messages. Sites of a provider are those whose
+// numbers it serves; none: all.
 type Hooks struct {
+	Keywords []string `yaml:"keywords"` // that mean STOP beside the usual ones
 	Twilio   Twilio   `yaml:"twilio"`
 	Meta     Meta     `yaml:"meta"`
 	GreenAPI GreenAPI `yaml:"green-api"`
 }
 
+// hook is what all providers have.
+type hook struct {
+	name  string // as the door and the key are called
+	sites []string
+}
+
+func (h *Hooks) providers() []hook {
+	return []hook{{"twilio", h.Twilio.Sites}, {"meta", h.Meta.Sites}, {"green-api", h.GreenAPI.Sites}}
+}
+
+// Served lists the sites whose numbers each provider serves, by its name; those
+// of all sites are missing.
+func (h *Hooks) Served() map[string][]string {
+	out := map[string][]string{}
+	for _, p := range h.providers() {
+		if len(p.sites) > 0 {
+			out[p.name] = p.sites
+		}
+	}
+	return out
+}
+
 // Twilio signs with its auth token.
 type Twilio struct {
-	AuthToken Secret `yaml:"auth_token"`
+	AuthToken Secret   `yaml:"auth_token"`
+	Sites     []string `yaml:"sites"`
 }
 
 // Meta signs with the app secret.
 type Meta struct {
-	AppSecret   Secret `yaml:"app_secret"`
-	VerifyToken Secret `yaml:"verify_token"`
+	AppSecret   Secret   `yaml:"app_secret"`
+	VerifyToken Secret   `yaml:"verify_token"`
+	Sites       []string `yaml:"sites"`
 }
 
 // GreenAPI sends a token along.
 type GreenAPI struct {
-	Token Secret `yaml:"token"`
+	Token Secret   `yaml:"token"` // webhookUrlToken of the instance
+	Sites []string `yaml:"sites"`
 }
 
 // Mail is the SMTP server for reports and invitations.

@@ -15,10 +15,6 @@ func (c *Config) Notices() []Problem {
 	}
 	later(len(c.Server.TLS.Domains) > 0, "server.tls.domains", "certificates from ACME (let a proxy end TLS)")
 	later(c.ClickHouse.Cluster != "", "clickhouse.cluster", "replicated and distributed tables")
-	later(c.Keys.Phone != "", "keys.phone", "messaging consent")
-	later(c.Hooks.Twilio.AuthToken != "", "hooks.twilio", "inbound STOP messages")
-	later(c.Hooks.Meta != Meta{}, "hooks.meta", "inbound STOP messages")
-	later(c.Hooks.GreenAPI.Token != "", "hooks.green-api", "inbound STOP messages")
 	later(c.Mail.Host != "", "mail", "reports and invitations by e-mail")
 	c.Retention.notice(k, "retention")
 	for i := range c.Sites {

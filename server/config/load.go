@@ -86,6 +86,9 @@ func (c *Config) complete(dir string) {
 	for i := range c.APIKeys {
 		lowerAll(c.APIKeys[i].Sites)
 	}
+	for _, h := range c.Hooks.providers() {
+		lowerAll(h.sites)
+	}
 	for i := range c.Sites {
 		s := &c.Sites[i]
 		s.Domain = domain(s.Domain)

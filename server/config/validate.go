@@ -148,6 +148,17 @@ func (c *Config) validatePeople(k *checker) {
 			}
 		}
 	}
+	for _, p := range c.Hooks.providers() {
+		known("hooks."+p.name+".sites", p.sites)
+	}
+	if (c.Hooks.Meta.AppSecret == "") != (c.Hooks.Meta.VerifyToken == "") {
+		k.say("hooks.meta", "needs both: app_secret, which signs messages, and verify_token, which you make up and enter at Meta with the address")
+	}
+	for i, w := range c.Hooks.Keywords {
+		if strings.TrimSpace(w) == "" {
+			k.say(fmt.Sprintf("hooks.keywords[%d]", i), "is empty; write a word that means STOP")
+		}
+	}
 	emails := map[string]string{}
 	for i, u := range c.Users {
 		path := fmt.Sprintf("users[%d]", i)

@@ -1,0 +1,413 @@
+package inbound
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sluice/consent"
+)
+
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// TestTwilioSignature uses the vectors that Twilio's documentation and libraries
+// publish, and one of a WhatsApp message.
+func TestTwilioSignature(t *testing.T) {
+	t.Parallel()
+	const message = "SmsMessageSid=SM1&NumMedia=0&ProfileName=Ann&SmsSid=SM1&WaId=15005550006&SmsStatus=received&Body=STOP&To=whatsapp%3A%2B14155238886&NumSegments=1&MessageSid=SM1&AccountSid=AC1&From=whatsapp%3A%2B15005550006&ApiVersion=2010-04-01"
+	call := url.Values{"Digits": {"1234"}, "CallSid": {"CA1234567890ABCDE"}, "To": {"+18005551212"}, "Caller": {"+14158675309"}, "From": {"+14158675309"}, "ReasonConferenceEnded": {"test"}, "Reason": {"Participant"}}
+	for _, tt := range []struct {
+		name, known, query, body, signature string
+		want                                bool
+	}{
+		{"documented", "https://mycompany.com/myapp.php", "foo=1&bar=2", call.Encode(), "vOEb5UThFn24KEfnOFLQY2AE5FY=", true},
+		{"WhatsApp", "https://s.example/hooks/twilio", "", message, "VSiu2+GzfzPHzrE+5aHsJFjPBPE=", true},
+		{"with the port", "https://s.example:443/hooks/twilio", "", message, "VSiu2+GzfzPHzrE+5aHsJFjPBPE=", true},
+		{"another address", "https://t.example/hooks/twilio", "", message, "VSiu2+GzfzPHzrE+5aHsJFjPBPE=", false},
+		{"another query", "https://mycompany.com/myapp.php", "foo=1", call.Encode(), "vOEb5UThFn24KEfnOFLQY2AE5FY=", false},
+		{"another word", "https://s.example/hooks/twilio", "", strings.Replace(message, "STOP", "STAY", 1), "VSiu2+GzfzPHzrE+5aHsJFjPBPE=", false},
+		{"none", "https://s.example/hooks/twilio", "", message, "", false},
+		{"no base64", "https://s.example/hooks/twilio", "", message, "%", false},
+		{"another body than was hashed", "https://s.example/hooks/twilio", "bodySHA256=" + strings.Repeat("0", 64), "{}", "VSiu2+GzfzPHzrE+5aHsJFjPBPE=", false},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/hooks/twilio?"+tt.query, nil)
+		r.Header.Set("X-Twilio-Signature", tt.signature)
+		v := Twilio{AuthToken: "12345", URLs: []string{"https://elsewhere.example/", tt.known}}
+		if got := v.verify(r, []byte(tt.body)); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+		if v.AuthToken = ""; v.verify(r, []byte(tt.body)) {
+			t.Errorf("%s is taken without a secret", tt.name)
+		}
+	}
+	repeated := url.Values{"a": {"2", "1", "2"}, "B": {"x"}}
+	if got, want := signedForm(repeated, false)+" "+signedForm(repeated, true), "Bxa2 Bxa1a2"; got != want {
+		t.Errorf("a repeated key is signed as %q, want %q", got, want)
+	}
+}
+
+const metaStop = `{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","messages":[{"from":"15005550006","id":"wamid.1","timestamp":"1740476674","type":"text","text":{"body":"STOP"}}]}}]}]}`
+
+func TestMetaSignature(t *testing.T) {
+	t.Parallel()
+	const right = "sha256=a6cfaf5db782c20bb02ed1a67f1bc1f8566eea2b7162a6a6b5ab03cd5804a012"
+	for signature, want := range map[string]bool{right: true, right[7:]: false, "sha256=": false, "": false, "sha1=" + right[7:]: false, strings.ToUpper(right): false} {
+		r := httptest.NewRequest(http.MethodPost, "/hooks/meta", nil)
+		r.Header.Set("X-Hub-Signature-256", signature)
+		if got := (&Meta{AppSecret: "app-secret"}).verify(r, []byte(metaStop)); got != want {
+			t.Errorf("%q: %v, want %v", signature, got, want)
+		}
+		if (&Meta{AppSecret: "app-secret"}).verify(r, []byte(metaStop+" ")) || (&Meta{}).verify(r, []byte(metaStop)) {
+			t.Errorf("%q fits another body, or no secret", signature)
+		}
+	}
+}
+
+func TestGreenAPIToken(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]bool{"Bearer green": true, "green": true, "Basic green": true, "Bearer greens": false, "Bearer ": false, "": false} {
+		r := httptest.NewRequest(http.MethodPost, "/hooks/green-api", nil)
+		if sent != "" {
+			r.Header.Set("Authorization", sent)
+		}
+		if got := (&GreenAPI{Token: "green"}).verify(r); got != want {
+			t.Errorf("%q: %v, want %v", sent, got, want)
+		}
+		if (&GreenAPI{}).verify(r) {
+			t.Errorf("%q is taken without a secret", sent)
+		}
+	}
+	r := httptest.NewRequest(http.MethodPost, "/hooks/green-api", nil)
+	r.Header.Set("Authorization", "Basic Z3JlZW4=")
+	if !(&GreenAPI{Token: "Basic Z3JlZW4="}).verify(r) {
+		t.Error("a token that was configured with its scheme is refused")
+	}
+}
+
+func TestWords(t *testing.T) {
+	t.Parallel()
+	w := newWords([]string{"Ruhe!", " "})
+	for text, want := range map[string]verdict{
+		"STOP": stop, " stop. ": stop, "»Stop«": stop, "ＳＴＯＰ": stop, "Stop 🛑": stop, "STOP\u200e": stop, "Stop  all!": stop, "opt-out": stop, "Opt Out": stop,
+		"ARRÊT": stop, "СТОП": stop, "停止": stop, "ruhe": stop, "إيقاف": stop,
+		"start": start, "UNSTOP": start,
+		"": nothing, "   ": nothing, "...": nothing, "please stop by tomorrow": nothing, "stops": nothing, "nonstop": nothing, "Don't stop": nothing,
+		strings.Repeat("stop ", 100): nothing,
+	} {
+		if got := w.of(&Message{Says: []string{"", text}}); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+	if w.of(&Message{Says: []string{"hello"}, OptOut: true}) != stop {
+		t.Error("the provider's own word does not count")
+	}
+}
+
+// journal records nothing and fails when it is told to.
+type journal struct {
+	mu     sync.Mutex
+	err    error
+	counts map[string]uint64
+}
+
+func (j *journal) Record(_ context.Context, c consent.Commitment) error {
+	if c.Receipt == nil || c.Contact == nil {
+		return errors.New("a decision about a channel is a receipt and a contact")
+	}
+	return j.err
+}
+
+func (j *journal) Count(c consent.Count) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.counts[c.Site+" "+c.Key] += c.N
+}
+
+// post is a set of doors over the ledger of two sites.
+type post struct {
+	*Handler
+	journal *journal
+	now     time.Time
+}
+
+func newPost(t *testing.T, sites map[string][]string) *post {
+	t.Helper()
+	p := &post{journal: &journal{counts: map[string]uint64{}}, now: now}
+	var policies []*consent.Policy
+	for _, domain := range []string{"a.example", "b.example"} {
+		s := &consent.Site{Domain: domain, ConsentDays: 180, TimeZone: time.UTC, Notice: consent.NoticeInfo{Version: "1"}}
+		n, err := consent.NewNotice(s, func(consent.Purpose) (string, string) { return "title", "description" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies = append(policies, consent.NewPolicy(s, n, nil))
+	}
+	addresses, err := consent.NewAddresses(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Handler = New(Options{
+		Ledger:    &consent.Ledger{Sites: consent.NewSites(policies...), Index: consent.NewIndex(), Recorder: p.journal, Now: func() time.Time { return p.now }},
+		Addresses: addresses, Counter: p.journal, Logger: slog.New(slog.DiscardHandler), Sites: sites,
+		Meta: Meta{AppSecret: "app-secret", VerifyToken: "verify-me"}, GreenAPI: GreenAPI{Token: "green"}, Twilio: Twilio{AuthToken: "12345"},
+	})
+	return p
+}
+
+func (p *post) key(domain string) consent.AddressKey {
+	return p.o.Addresses.Key(domain, consent.WhatsApp, "+15005550006")
+}
+
+func (p *post) grant(t *testing.T, domain string) {
+	t.Helper()
+	policy, err := p.o.Ledger.Sites.Lookup(domain)
+	if err == nil {
+		_, _, err = p.o.Ledger.OptIn(t.Context(), policy, consent.OptIn{Channel: consent.WhatsApp, Address: p.key(domain)})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *post) reason(domain string) consent.Reason {
+	return p.o.Ledger.Index.Contact(p.key(domain)).Reason(p.now)
+}
+
+// TestMetaMessages reads what a message can look like.
+func TestMetaMessages(t *testing.T) {
+	t.Parallel()
+	message := func(inner string) string {
+		return `{"entry":[{"changes":[{"value":{"statuses":[{"id":"x","status":"read"}]}}]},{"changes":[{"value":{"messages":[{"from":"49","id":"other","text":{"body":"hello"}}]}},{"value":` + inner + `}]}]}`
+	}
+	for name, tt := range map[string]struct {
+		value string
+		want  consent.Reason
+	}{
+		"text":                 {`{"messages":[{"from":"15005550006","id":"1","text":{"body":" Stop!"}}]}`, consent.Withdrawn},
+		"button":               {`{"messages":[{"from":"15005550006","id":"1","type":"button","button":{"text":"Stop","payload":"p1"}}]}`, consent.Withdrawn},
+		"payload of a button":  {`{"messages":[{"from":"15005550006","id":"1","type":"button","button":{"text":"Keine mehr","payload":"STOP"}}]}`, consent.Withdrawn},
+		"reply":                {`{"messages":[{"from":"15005550006","id":"1","interactive":{"button_reply":{"id":"b","title":"Unsubscribe"}}}]}`, consent.Withdrawn},
+		"choice from a list":   {`{"messages":[{"from":"15005550006","id":"1","interactive":{"list_reply":{"id":"STOP","title":"Nein danke"}}}]}`, consent.Withdrawn},
+		"stopped in the app":   {`{"user_preferences":[{"wa_id":"15005550006","category":"marketing_messages","value":"stop","timestamp":1795435200}]}`, consent.Withdrawn},
+		"sending was refused":  {`{"statuses":[{"id":"2","status":"failed","recipient_id":"15005550006","errors":[{"code":131050}]}]}`, consent.Withdrawn},
+		"another failure":      {`{"statuses":[{"id":"2","status":"failed","recipient_id":"15005550006","errors":[{"code":131026}]}]}`, consent.Live},
+		"resumed in the app":   {`{"user_preferences":[{"wa_id":"15005550006","value":"resume"}]}`, consent.Live},
+		"something else":       {`{"messages":[{"from":"15005550006","id":"1","text":{"body":"When do you open?"}}]}`, consent.Live},
+		"somebody else":        {`{"messages":[{"from":"15005550007","id":"1","text":{"body":"STOP"}}]}`, consent.Live},
+		"who hides the number": {`{"messages":[{"id":"1","text":{"body":"STOP"}}]}`, consent.Live},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPost(t, nil)
+			p.grant(t, "a.example")
+			messages, err := p.o.Meta.read([]byte(message(tt.value)))
+			if err == nil {
+				err = p.take(t.Context(), "meta", messages)
+			}
+			if got := p.reason("a.example"); err != nil || got != tt.want {
+				t.Errorf("%q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestGreenAPIMessages(t *testing.T) {
+	t.Parallel()
+	const from = `"senderData":{"chatId":"15005550006@c.us","sender":"15005550006@c.us"}`
+	for name, tt := range map[string]struct {
+		body string
+		want consent.Reason
+	}{
+		"text":               {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"typeMessage":"textMessage","textMessageData":{"textMessage":"STOP"}}}`, consent.Withdrawn},
+		"extended":           {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"extendedTextMessageData":{"text":"stop"}}}`, consent.Withdrawn},
+		"button":             {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"templateButtonReplyMessage":{"selectedDisplayText":"Stop"}}}`, consent.Withdrawn},
+		"in a group":         {`{"typeWebhook":"incomingMessageReceived","senderData":{"chatId":"1203630@g.us","sender":"15005550006@c.us"},"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Withdrawn},
+		"quoted":             {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"extendedTextMessageData":{"text":"why?"},"quotedMessage":{"textMessage":"STOP"}}}`, consent.Live},
+		"sent by the owner":  {`{"typeWebhook":"outgoingMessageReceived",` + from + `,"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Live},
+		"hidden number":      {`{"typeWebhook":"incomingMessageReceived","senderData":{"chatId":"99@lid","sender":"99@lid"},"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Live},
+		"of an unknown kind": {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"typeMessage":"locationMessage"}}`, consent.Live},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPost(t, nil)
+			p.grant(t, "a.example")
+			messages, err := p.o.GreenAPI.read([]byte(tt.body))
+			if err == nil {
+				err = p.take(t.Context(), "green-api", messages)
+			}
+			if got := p.reason("a.example"); err != nil || got != tt.want {
+				t.Errorf("%q, %v; want %q", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestTwilioMessages(t *testing.T) {
+	t.Parallel()
+	v := Twilio{}
+	for body, want := range map[string]Message{
+		"MessageSid=SM1&From=whatsapp%3A%2B15005550006&Body=STOP": {ID: "SM1", Channel: consent.WhatsApp, From: "+15005550006", Says: []string{"STOP", "", ""}},
+		"MessageSid=SM2&From=%2B15005550006&Body=hi&ButtonText=B": {ID: "SM2", Channel: consent.SMS, From: "+15005550006", Says: []string{"hi", "B", ""}},
+		"MessageSid=SM3&From=%2B15005550006&OptOutType=STOP":      {ID: "SM3", Channel: consent.SMS, From: "+15005550006", Says: []string{"", "", ""}, OptOut: true},
+		"MessageSid=SM4&From=%2B15005550006&OptOutType=HELP":      {ID: "SM4", Channel: consent.SMS, From: "+15005550006", Says: []string{"", "", ""}},
+	} {
+		got := v.read([]byte(body))
+		if len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
+			t.Errorf("%s: %+v, want %+v", body, got, want)
+		}
+	}
+	if got := v.read([]byte("{}")); len(got) != 0 {
+		t.Errorf("JSON is read as %+v", got)
+	}
+}
+
+// TestStopOnce: messages come twice, late and in any order, and each means what
+// it meant when it was written.
+func TestStopOnce(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	send := func(id string, at time.Time, says string) {
+		t.Helper()
+		err := p.take(t.Context(), "meta", []Message{{ID: id, Channel: consent.WhatsApp, From: "+15005550006", At: at, Says: []string{says}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, reason consent.Reason) {
+		t.Helper()
+		if got := p.reason("a.example"); got != reason {
+			t.Errorf("%s: %q, want %q", when, got, reason)
+		}
+	}
+	send("1", now, "STOP")
+	want("nothing was granted", consent.Withdrawn)
+	p.now = now.Add(time.Hour)
+	p.grant(t, "a.example")
+	send("1", time.Time{}, "STOP")
+	want("the same message again", consent.Live)
+	send("2", now.Add(30*time.Minute), "STOP")
+	want("a message from before the grant", consent.Live)
+	send("3", time.Time{}, "START")
+	want("a START", consent.Live)
+	send("4", p.now, "STOP")
+	want("a new STOP", consent.Withdrawn)
+	send("5", p.now.Add(time.Minute), "START")
+	want("a START after it", consent.Withdrawn)
+	p.journal.err = consent.ErrUnavailable
+	p.now = p.now.Add(time.Hour)
+	p.journal.err = nil
+	p.grant(t, "a.example")
+	p.journal.err = consent.ErrUnavailable
+	if err := p.take(t.Context(), "twilio", []Message{{ID: "6", Channel: consent.WhatsApp, From: "+15005550006", OptOut: true}}); !errors.Is(err, consent.ErrUnavailable) {
+		t.Errorf("without disk: %v, want ErrUnavailable", err)
+	}
+	want("a STOP without disk", consent.Withdrawn)
+	if p.journal.err = nil; p.seen.has("twilio", "6") {
+		t.Error("a message that was not recorded is not read again")
+	}
+}
+
+func TestWhoseNumber(t *testing.T) {
+	t.Parallel()
+	stop := []Message{{Channel: consent.WhatsApp, From: "+15005550006", OptOut: true}}
+	for name, tt := range map[string]struct {
+		sites map[string][]string
+		a, b  consent.Reason
+	}{
+		"of all sites": {nil, consent.Withdrawn, consent.Withdrawn},
+		"of one":       {map[string][]string{"meta": {"b.example"}}, consent.Live, consent.Withdrawn},
+		"of another's": {map[string][]string{"twilio": {"b.example"}}, consent.Withdrawn, consent.Withdrawn},
+	} {
+		p := newPost(t, tt.sites)
+		p.grant(t, "a.example")
+		p.grant(t, "b.example")
+		if err := p.take(t.Context(), "meta", stop); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := p.reason("a.example"), p.reason("b.example"); a != tt.a || b != tt.b {
+			t.Errorf("%s: %q and %q, want %q and %q", name, a, b, tt.a, tt.b)
+		}
+		if n := p.journal.counts["b.example whatsapp stop"]; n != 1 {
+			t.Errorf("%s: counted %d times", name, n)
+		}
+	}
+}
+
+func TestSeenIsBounded(t *testing.T) {
+	t.Parallel()
+	var s seen
+	for i := range maxSeen + 10 {
+		s.add("meta", fmt.Sprint(i))
+		s.add("meta", fmt.Sprint(i))
+	}
+	if len(s.ids) != maxSeen || s.has("meta", "9") || !s.has("meta", "10") || s.has("twilio", "10") {
+		t.Errorf("%d ids are remembered", len(s.ids))
+	}
+}
+
+// TestDoors sends requests as the providers do.
+func TestDoors(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	shut := New(Options{Logger: slog.New(slog.DiscardHandler)})
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if err := c.String(http.StatusTeapot, err.Error()); err != nil {
+			t.Error(err)
+		}
+	}
+	for path, h := range map[string]*Handler{"": p.Handler, "/shut": shut} {
+		e.POST(path+"/twilio", h.PostTwilio)
+		e.GET(path+"/meta", h.GetMeta)
+		e.POST(path+"/meta", h.PostMeta)
+		e.POST(path+"/green-api", h.PostGreenAPI)
+	}
+	const signed = "sha256=a6cfaf5db782c20bb02ed1a67f1bc1f8566eea2b7162a6a6b5ab03cd5804a012"
+	for _, tt := range []struct {
+		name, method, path, header, value, body string
+		status                                  int
+		want                                    string
+	}{
+		{"the challenge", "GET", "/meta?hub.mode=subscribe&hub.verify_token=verify-me&hub.challenge=1158201444", "", "", "", 200, "1158201444"},
+		{"another token", "GET", "/meta?hub.mode=subscribe&hub.verify_token=x&hub.challenge=1", "", "", "", 418, ErrSignature.Error()},
+		{"another mode", "GET", "/meta?hub.mode=x&hub.verify_token=verify-me&hub.challenge=1", "", "", "", 418, ErrSignature.Error()},
+		{"a message", "POST", "/meta", "X-Hub-Signature-256", signed, metaStop, 200, ""},
+		{"not signed", "POST", "/meta", "", "", metaStop, 418, ErrSignature.Error()},
+		{"too large", "POST", "/meta", "", "", strings.Repeat("x", maxBody+1), 418, consent.ErrTooLarge.Error()},
+		{"no JSON", "POST", "/green-api", "Authorization", "Bearer green", "<xml/>", 418, consent.ErrNotJSON.Error()},
+		{"a state", "POST", "/green-api", "Authorization", "Bearer green", `{"typeWebhook":"stateInstanceChanged"}`, 200, ""},
+		{"no token", "POST", "/green-api", "", "", `{}`, 418, ErrSignature.Error()},
+		{"not signed by Twilio", "POST", "/twilio", "", "", "Body=STOP", 418, ErrSignature.Error()},
+		{"Twilio without a secret", "POST", "/shut/twilio", "", "", "", 418, ErrNotConfigured.Error()},
+		{"Meta without a secret", "POST", "/shut/meta", "", "", "", 418, ErrNotConfigured.Error()},
+		{"Meta without a token", "GET", "/shut/meta?hub.mode=subscribe&hub.verify_token=&hub.challenge=1", "", "", "", 418, ErrNotConfigured.Error()},
+		{"Green API without a secret", "POST", "/shut/green-api", "", "", "", 418, ErrNotConfigured.Error()},
+	} {
+		r := httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body))
+		if tt.header != "" {
+			r.Header.Set(tt.header, tt.value)
+		}
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		if got := w.Body.String(); w.Code != tt.status || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %d %s, want %d %s", tt.name, w.Code, got, tt.status, tt.want)
+		}
+	}
+	if got := p.reason("a.example"); got != consent.Withdrawn {
+		t.Errorf("after the message: %q, want withdrawn", got)
+	}
+	if b, err := json.Marshal(p.journal.counts); err != nil || strings.Contains(string(b), "1500") {
+		t.Errorf("counted: %s, %v", b, err)
+	}
+}

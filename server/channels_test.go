@@ -1,0 +1,184 @@
+package server
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha1"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/server/config"
+)
+
+// channelsOf is a server whose backend and whose Twilio may speak about
+// channels; ClickHouse is away.
+func channelsOf(t *testing.T, dir string) *running {
+	t.Helper()
+	sum := sha256.Sum256([]byte("key"))
+	c, err := config.Parse(fmt.Appendf(nil, `
+server: {listen: "127.0.0.1:0", metrics_listen: "localhost:0"}
+data_dir: %s
+clickhouse: {url: "http://127.0.0.1:1/sluice"}
+sites: [{domain: example.com, public_url: "https://example.com/_s"}]
+api_keys: [{name: shop, key_hash: "sha256:%s", sites: [example.com]}]
+hooks: {twilio: {auth_token: token-of-the-test}}
+`, dir, hex.EncodeToString(sum[:])), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOf(t, c, time.Now)
+}
+
+// shop sends what the site's backend would.
+func (r *running) shop(t *testing.T, method, path, body string) (status int, answer map[string]any) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.public+"/api/v1/channels"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer key")
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, answer
+}
+
+// texts sends what Twilio would where somebody writes.
+func (r *running) texts(t *testing.T, door string, form url.Values) (status int, answer string) {
+	t.Helper()
+	signed := "https://example.com/_s/hooks/twilio"
+	for _, k := range slices.Sorted(maps.Keys(form)) {
+		signed += k + form.Get(k)
+	}
+	m := hmac.New(sha1.New, []byte("token-of-the-test"))
+	m.Write([]byte(signed))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.public+door, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("X-Twilio-Signature", base64.StdEncoding.EncodeToString(m.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+// TestStopOverWhatsApp is the way of an opt-out: the shop records a grant, the
+// person writes STOP, and from then on the shop is told not to write; also after
+// a crash, and with the number nowhere on the disk.
+func TestStopOverWhatsApp(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := channelsOf(t, dir)
+	const number = "15005550006"
+	status, granted := r.shop(t, "POST", "/whatsapp/grants", `{"phone":"+1 (500) 555-0006","wording":"Yes, write to me."}`)
+	if status != http.StatusCreated || granted["granted"] != true {
+		t.Fatalf("grant: %d %v", status, granted)
+	}
+	id := fmt.Sprint(granted["id"])
+	if status, got := r.shop(t, "GET", "/whatsapp/grants/"+id, ""); status != 200 || got["granted"] != true {
+		t.Errorf("by id: %d %v", status, got)
+	}
+	stop := url.Values{"From": {"whatsapp:+" + number}, "To": {"whatsapp:+14155238886"}, "Body": {"Stop!"}, "MessageSid": {"SM1"}}
+	if status, body := r.texts(t, "/_s/hooks/twilio", stop); status != 200 || !strings.Contains(body, "<Response/>") {
+		t.Fatalf("STOP: %d %s", status, body)
+	}
+	stop.Set("MessageSid", "SM2")
+	if status, body := r.texts(t, "/hooks/twilio", stop); status != 200 { // the prefix stripped
+		t.Errorf("STOP again: %d %s", status, body)
+	}
+	for door, want := range map[string]int{"/_s/hooks/twilio?x=1": 403, "/_s/hooks/meta": 404, "/_s/hooks/green-api": 404, "/_s/hooks/fax": 404} {
+		if status, body := r.texts(t, door, stop); status != want {
+			t.Errorf("%s: %d %s, want %d", door, status, body, want)
+		}
+	}
+	withdrawn := func(r *running, when string) {
+		t.Helper()
+		for _, ask := range []struct{ method, path, body string }{
+			{"GET", "/whatsapp/grants/" + id, ""}, {"POST", "/whatsapp/grants/lookup", `{"phone":"+` + number + `"}`},
+		} {
+			if status, got := r.shop(t, ask.method, ask.path, ask.body); status != 200 || got["granted"] != false || got["reason"] != "withdrawn" || got["id"] != id {
+				t.Errorf("%s: %s %s: %d %v", when, ask.method, ask.path, status, got)
+			}
+		}
+	}
+	withdrawn(r, "after STOP")
+	if head := r.state.journal.head(); head.N != 2 {
+		t.Errorf("the ledger has %d receipts, want the grant and one withdrawal", head.N)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+
+	// A crash before the index was saved: the spool alone knows.
+	index := filepath.Join(dir, "consent.idx")
+	saved, err := os.ReadFile(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(index); err != nil {
+		t.Fatal(err)
+	}
+	r = channelsOf(t, dir)
+	withdrawn(r, "from the spool")
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(saved, []byte(id)) {
+		t.Error("the saved index does not hold the grant")
+	}
+	err = filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if bytes.Contains(b, []byte("5550006")) {
+			t.Errorf("%s holds the number", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if log := r.log.String(); strings.Contains(log, "5550006") {
+		t.Errorf("the log holds the number:\n%s", log)
+	}
+
+	// Without its key nobody would be recognised.
+	if err := os.Remove(filepath.Join(dir, phoneKeyFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := phoneKey("", dir, 1); err == nil || !strings.Contains(err.Error(), "restore the file from a backup") {
+		t.Errorf("without the key: %v", err)
+	}
+	if _, err := phoneKey("", dir, 0); err != nil {
+		t.Errorf("without a key and without contacts: %v", err)
+	}
+}
