@@ -96,6 +96,7 @@ func given(n *Notice, at time.Time, purposes []Purpose, denied ...string) Token 
 type journal struct {
 	mu          sync.Mutex
 	chain       *Chain
+	index       *Index
 	commitments []Commitment
 	counts      []Count
 	err         error // of the next Record
@@ -112,6 +113,9 @@ func (j *journal) Record(_ context.Context, c Commitment) error {
 			return err
 		}
 		j.chain.Settled(nil)
+	}
+	if c.Contact != nil {
+		j.index.Meet(*c.Contact)
 	}
 	j.commitments = append(j.commitments, c)
 	return nil
@@ -170,6 +174,7 @@ func newHouse(t testing.TB, sites ...*Site) *house {
 	h.Ledger = &Ledger{
 		Sites: NewSites(policies...), Keys: testKeys(t, 1), Index: NewIndex(), Recorder: h.journal, Now: h.clock.Now,
 	}
+	h.journal.index = h.Index
 	return h
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 // Recorder keeps what the ledger decided. Record returns once all of it is on
-// disk, in one frame; a receipt gets its place in the chain on the way.
+// disk, in one frame; a receipt gets its place in the chain on the way, and the
+// index meets a contact.
 type Recorder interface {
 	Record(ctx context.Context, c Commitment) error
 }

@@ -94,6 +94,5 @@ func (l *Ledger) recordContact(ctx context.Context, c *Contact, r *Receipt, what
 	if err := l.Recorder.Record(ctx, Commitment{Receipt: r, Contact: c, Counts: []Count{n}}); err != nil {
 		return fmt.Errorf("record decision about %s for %s: %w", c.Channel, c.Site, err)
 	}
-	l.Index.Meet(*c)
 	return nil
 }

@@ -122,6 +122,7 @@ func TestRefusalWithoutDisk(t *testing.T) {
 				if b.Index, _, err = LoadIndex(path); err != nil {
 					t.Fatal(err)
 				}
+				b.journal.index = b.Index
 				b.want(t, again, Withdrawn, 1)
 			}
 			if err := b.optOut(t); err != nil {

@@ -36,6 +36,7 @@ type journal struct {
 
 	balance *collector.Balance // told what is on disk; nil before the doors open
 	keeping []*collector.Batch // of each event in the frame being written; committer only
+	meeting []*consent.Contact // in the frame being written; committer only
 }
 
 var (
@@ -73,7 +74,7 @@ func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
 		entries = append(entries, &tombstoneEntry{j, c.Tombstone})
 	}
 	if c.Contact != nil {
-		entries = append(entries, &recordEntry{journal: j, kind: spool.KindContact, append: c.Contact.AppendBinary})
+		entries = append(entries, &contactEntry{j, c.Contact})
 	}
 	if len(c.Counts) > 0 {
 		entries = append(entries, &recordEntry{journal: j, kind: spool.KindCounter, append: func(dst []byte) ([]byte, error) {
@@ -226,7 +227,12 @@ func (j *journal) settled(err error) {
 	j.framed = j.framed[:0]
 	if err == nil {
 		j.kept()
+		for _, c := range j.meeting {
+			j.index.Meet(*c)
+		}
 	}
+	clear(j.meeting)
+	j.meeting = j.meeting[:0]
 	clear(j.keeping)
 	j.keeping = j.keeping[:0]
 }
@@ -309,6 +315,25 @@ func (e *tombstoneEntry) Commit(dst []byte, seq uint64) ([]byte, bool) {
 		return dst, false
 	}
 	e.journal.index.Bury(e.tombstone.ConsentID, e.journal.spool.ID(), seq, e.tombstone.Expires)
+	return b, true
+}
+
+// contactEntry tells the index of a contact once its frame is on disk: before
+// that nobody may be written to, and a saved index must not lack it after.
+type contactEntry struct {
+	journal *journal
+	contact *consent.Contact
+}
+
+func (e *contactEntry) Kind() spool.Kind { return spool.KindContact }
+
+func (e *contactEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
+	b, err := e.contact.AppendBinary(dst)
+	if err != nil {
+		e.journal.lost("contact", err)
+		return dst, false
+	}
+	e.journal.meeting = append(e.journal.meeting, e.contact)
 	return b, true
 }
 

@@ -118,12 +118,16 @@ func TestWords(t *testing.T) {
 type journal struct {
 	mu     sync.Mutex
 	err    error
+	index  *consent.Index
 	counts map[string]uint64
 }
 
 func (j *journal) Record(_ context.Context, c consent.Commitment) error {
 	if c.Receipt == nil || c.Contact == nil {
 		return errors.New("a decision about a channel is a receipt and a contact")
+	}
+	if j.err == nil {
+		j.index.Meet(*c.Contact)
 	}
 	return j.err
 }
@@ -143,7 +147,7 @@ type post struct {
 
 func newPost(t *testing.T, sites map[string][]string) *post {
 	t.Helper()
-	p := &post{journal: &journal{counts: map[string]uint64{}}, now: now}
+	p := &post{journal: &journal{index: consent.NewIndex(), counts: map[string]uint64{}}, now: now}
 	var policies []*consent.Policy
 	for _, domain := range []string{"a.example", "b.example"} {
 		s := &consent.Site{Domain: domain, ConsentDays: 180, TimeZone: time.UTC, Notice: consent.NoticeInfo{Version: "1"}}
@@ -158,7 +162,7 @@ func newPost(t *testing.T, sites map[string][]string) *post {
 		t.Fatal(err)
 	}
 	p.Handler = New(Options{
-		Ledger:    &consent.Ledger{Sites: consent.NewSites(policies...), Index: consent.NewIndex(), Recorder: p.journal, Now: func() time.Time { return p.now }},
+		Ledger:    &consent.Ledger{Sites: consent.NewSites(policies...), Index: p.journal.index, Recorder: p.journal, Now: func() time.Time { return p.now }},
 		Addresses: addresses, Counter: p.journal, Logger: slog.New(slog.DiscardHandler), Sites: sites,
 		Meta: Meta{AppSecret: "app-secret", VerifyToken: "verify-me"}, GreenAPI: GreenAPI{Token: "green"}, Twilio: Twilio{AuthToken: "12345"},
 	})
