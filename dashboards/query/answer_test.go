@@ -186,11 +186,16 @@ func TestKnownAnswers(t *testing.T) {
 
 func ask(t *testing.T, db Querier, request string) Response {
 	t.Helper()
+	return askOf(t, db, knownSite, request)
+}
+
+func askOf(t *testing.T, db Querier, site *consent.Site, request string) Response {
+	t.Helper()
 	var r Request
 	if err := json.Unmarshal([]byte(request), &r); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Answer(context.Background(), db, r, knownSite, knownNow)
+	got, err := Answer(context.Background(), db, r, site, knownNow)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,6 +251,9 @@ func (b *builder) here(f Filter) string {
 	for i, v := range f.Values {
 		switch {
 		case strings.HasPrefix(o.name, "is"):
+			if f.AnyCase && strings.EqualFold(v, f.Dimension.Unset) {
+				v = f.Dimension.Unset
+			}
 			v = f.Dimension.stored(v)
 		case strings.HasPrefix(o.name, "contains"):
 			v = f.Dimension.spelt(v)

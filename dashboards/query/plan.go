@@ -44,7 +44,7 @@ func (b *builder) visits(dims []Dimension) string {
 		}
 		seen[d.Name] = true
 		if d.came > 0 && b.q.Attribution == LastNonDirect {
-			credited += fmt.Sprintf(", credit.came.%d AS %s", d.came, d.alias())
+			credited += fmt.Sprintf(", %s AS %s", d.read(fmt.Sprintf("credit.came.%d", d.came)), d.alias())
 			continue
 		}
 		text += ", " + d.attribute()
@@ -124,7 +124,7 @@ func (b *builder) bind(v string) string {
 func (b *builder) column(d Dimension) string {
 	switch {
 	case d.prop != "":
-		return "props[" + b.bind(d.prop) + "]"
+		return d.read("props[" + b.bind(d.prop) + "]")
 	case d.goal:
 		return b.goalNames()
 	case d.scope == ofVisit:
