@@ -11,9 +11,9 @@ import (
 
 // Filter keeps the rows that satisfy it. The zero value keeps all.
 //
-// As the operator of a combination Op is "and", "or" or "not" (of one part); as
-// that of a comparison it is one of the operators below, and the row has to
-// agree with any of Values (with none of them, where the operator negates).
+// As the operator of a combination Op is "and" or "or"; as that of a comparison
+// it is one of the operators below, and the row has to agree with any of Values
+// (with none of them, where the operator negates).
 type Filter struct {
 	Op    string
 	Parts []Filter // of a combination
@@ -65,7 +65,30 @@ func (f Filter) sides() []Filter {
 	return []Filter{f}
 }
 
-func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" || f.Op == "not" }
+func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" }
+
+// not returns the filter that is true where f is not, by De Morgan's laws: it is
+// the comparisons that negate, so that filters that mean the same are the same.
+func (f Filter) not() Filter {
+	if f.Empty() {
+		return f
+	}
+	if !f.combines() {
+		positive, negates := strings.CutSuffix(f.Op, "_not")
+		if f.Op = positive; !negates {
+			f.Op += "_not"
+		}
+		return f
+	}
+	parts := make([]Filter, len(f.Parts))
+	for i, p := range f.Parts {
+		parts[i] = p.not()
+	}
+	if f.Op == "or" {
+		return All(parts...)
+	}
+	return Filter{Op: "or", Parts: parts}
+}
 
 // All returns the filter that is true where every one of filters is.
 func All(filters ...Filter) Filter {
@@ -189,20 +212,29 @@ func (f Filter) split() (touching, rest Filter) {
 	return All(a...), All(b...)
 }
 
-// condition writes f as a condition on rows of by_event.sql (rows is ofEvent)
-// or by_visit.sql (ofVisit). Comparisons of the other scope become a condition
-// on the session; those that a combination holds side by side become one, so
-// that they have to be true of the same event or visit.
-func (b *builder) condition(f Filter, rows scope) string {
-	switch {
-	case f.within(rows):
+// ofVisits writes f as a condition on rows of visits. Where it is about events
+// too, a visit counts if one of its events makes all of the query's filter true:
+// said of each comparison apart, filters that mean the same would differ.
+func (b *builder) ofVisits(f Filter) string {
+	if f.within(ofVisit) {
 		return b.here(f)
+	}
+	return b.occurs(All(b.touching, f))
+}
+
+// occurs is the condition that an event of the visit satisfies f.
+func (b *builder) occurs(f Filter) string {
+	return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.ofEvents(f)) + ")"
+}
+
+// ofEvents writes f as a condition on rows of events. Comparisons of visits that
+// are joined share a look at the visits.
+func (b *builder) ofEvents(f Filter) string {
+	switch {
 	case f.within(ofEvent):
-		return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.here(f)) + ")"
+		return b.here(f)
 	case f.within(ofVisit):
 		return fmt.Sprintf("session_id IN (SELECT session_id FROM (%s) WHERE %s)", b.visits(f.dimensions()), b.here(f))
-	case f.Op == "not":
-		return "NOT (" + b.condition(f.Parts[0], rows) + ")"
 	}
 	var groups [2]Filter
 	var out []string
@@ -213,12 +245,12 @@ func (b *builder) condition(f Filter, rows scope) string {
 		case p.within(ofVisit):
 			groups[ofVisit].Parts = append(groups[ofVisit].Parts, p)
 		default:
-			out = append(out, b.condition(p, rows))
+			out = append(out, b.ofEvents(p))
 		}
 	}
 	for _, g := range groups {
 		if g.Op = f.Op; len(g.Parts) > 0 {
-			out = append(out, b.condition(g, rows))
+			out = append(out, b.ofEvents(g))
 		}
 	}
 	return "(" + strings.Join(out, " "+strings.ToUpper(f.Op)+" ") + ")"
@@ -226,9 +258,6 @@ func (b *builder) condition(f Filter, rows scope) string {
 
 // here writes f over columns that the rows at hand have.
 func (b *builder) here(f Filter) string {
-	if f.Op == "not" {
-		return "NOT (" + b.here(f.Parts[0]) + ")"
-	}
 	if f.combines() {
 		parts := make([]string, len(f.Parts))
 		for i, p := range f.Parts {

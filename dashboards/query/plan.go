@@ -58,7 +58,7 @@ func (b *builder) visits(dims []Dimension) string {
 	}
 	var only string
 	if !b.touching.Empty() {
-		only = "AND " + b.condition(b.touching, ofVisit)
+		only = "AND " + b.occurs(b.touching)
 	}
 	visits := statement("visits", "attributes", text, "only", only, "pings", pings)
 	if credited != "" {
@@ -239,9 +239,6 @@ func (b *builder) where(write func(Filter) string, filters ...Filter) string {
 	}
 	return out
 }
-
-func (b *builder) ofEvents(f Filter) string { return b.condition(f, ofEvent) }
-func (b *builder) ofVisits(f Filter) string { return b.condition(f, ofVisit) }
 
 // columns selects every dimension and metric; at is the time of a row.
 func (b *builder) columns(at string, metric func(int, Metric) string) string {

@@ -305,8 +305,7 @@ func readFilter(bad *consent.FieldError, field string, raw json.RawMessage, left
 	case "and", "or":
 		return readCombination(bad, field, op, parts[1], left, depth)
 	case "not":
-		f := readFilter(bad, field+"[1]", parts[1], left, depth+1)
-		return Filter{Op: op, Parts: []Filter{f}}
+		return readFilter(bad, field+"[1]", parts[1], left, depth+1).not()
 	}
 	var dimension string
 	var values []string
@@ -335,11 +334,14 @@ func readCombination(bad *consent.FieldError, field, op string, raw json.RawMess
 		bad.Add(field, `is not like [%q, [filter, filter]]`, op)
 		return Filter{}
 	}
-	f := Filter{Op: op}
+	parts := make([]Filter, len(children))
 	for i, child := range children {
-		f.Parts = append(f.Parts, readFilter(bad, fmt.Sprintf("%s[1][%d]", field, i), child, left, depth+1))
+		parts[i] = readFilter(bad, fmt.Sprintf("%s[1][%d]", field, i), child, left, depth+1)
 	}
-	return f
+	if op == "and" || len(parts) == 1 {
+		return All(parts...)
+	}
+	return Filter{Op: op, Parts: parts}
 }
 
 func (r Request) echo(q Query) Echo {
