@@ -152,8 +152,8 @@ func (d Dimension) Shown(value string) string {
 }
 
 // stored returns the value as rows are read.
-func (d Dimension) stored(value string) string {
-	if value == d.Unset || value == "" {
+func (d Dimension) stored(value string, anyCase bool) string {
+	if value == d.Unset || value == "" || anyCase && strings.EqualFold(value, d.Unset) {
 		return d.absent
 	}
 	return d.spelt(value)

@@ -273,29 +273,50 @@ func (b *builder) here(f Filter) string {
 		return b.isGoal(f.Values)
 	}
 	column := b.column(f.Dimension)
-	if f.AnyCase {
-		column = "lowerUTF8(" + column + ")"
-	}
 	alternatives := make([]string, len(f.Values))
 	for i, v := range f.Values {
-		switch {
-		case strings.HasPrefix(o.name, "is"):
-			if f.AnyCase && strings.EqualFold(v, f.Dimension.Unset) {
-				v = f.Dimension.Unset
-			}
-			v = f.Dimension.stored(v)
-		case strings.HasPrefix(o.name, "contains"):
-			v = f.Dimension.spelt(v)
-		}
-		value := b.bind(v)
-		if f.AnyCase {
-			value = "lowerUTF8(" + value + ")"
-		}
-		alternatives[i] = strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+		alternatives[i] = b.agrees(f, o, column, v)
 	}
 	out := "(" + strings.Join(alternatives, " OR ") + ")"
 	if o.negates {
 		return "NOT " + out
 	}
 	return out
+}
+
+// agrees writes that a column agrees with one value of a comparison.
+func (b *builder) agrees(f Filter, o operator, column, v string) string {
+	d := f.Dimension
+	write := func(column, value string) string {
+		return strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+	}
+	switch {
+	case strings.HasPrefix(o.name, "matches"):
+		if d.path && !strings.Contains(v, "%") {
+			column = readable(column)
+		}
+		if f.AnyCase {
+			v = "(?i)" + v // written small, \W would be \w
+		}
+		return write(column, b.bind(v))
+	case strings.HasPrefix(o.name, "contains"):
+		v = d.spelt(v)
+	default:
+		v = d.stored(v, f.AnyCase)
+	}
+	value := b.bind(v)
+	if f.AnyCase && d.path { // %C3%BC is not what %C3%9C is in small letters
+		column, value = readable(column), readable(value)
+	}
+	if f.AnyCase {
+		column, value = "lowerUTF8("+column+")", "lowerUTF8("+value+")"
+	}
+	return write(column, value)
+}
+
+// readable undoes consent.EscapePath in SQL: what that leaves encoded, "%2F" for
+// one, stays so.
+func readable(path string) string {
+	const kept = "%([01][0-9A-Fa-f]|2[13-9A-Fa-f]|3[0-9ABDFabdf]|[45][0-9A-Fa-f]|6[1-9A-Fa-f]|7[0-9ACEFacef])"
+	return "decodeURLComponent(replaceRegexpAll(" + path + ", '" + kept + `', '%25\\1'))`
 }

@@ -1,9 +1,13 @@
 package query
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/collector/enrich"
@@ -130,4 +134,56 @@ func TestEqualFilters(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPatterns: case_sensitive leaves a regular expression what it is, and a
+// path is matched as people read it, or as browsers send it by a pattern that
+// has a "%".
+func TestPatterns(t *testing.T) {
+	t.Parallel()
+	conn := storetest.Open(t).Conn()
+	err := conn.Exec(t.Context(), `INSERT INTO events (site, ts, seq, visitor, session, name, path, keep_until)
+		SELECT 'spelling.example', '2026-10-26 12:00:00', number, toString(number), toString(number), 'pageview',
+			['/%C3%BCber%20uns', '/Blog_1', '/a%2Fb', '/50%25'][number + 1], '2100-01-01'
+		FROM numbers(4)`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		filter string
+		want   float64
+	}{
+		{`["matches","event:page",["^/über uns$"]]`, 1},
+		{`["matches","visit:entry_page",["^/[ö-ü]ber\\s"]]`, 1},
+		{`["matches_not","event:page",["^/ü"]]`, 3},
+		{`["matches","event:page",["^/[ -~]+$"]]`, 3}, // ASCII
+		{`["matches","event:page",["^/%C3%BC"]]`, 1},
+		{`["matches","event:page",["^/a%2Fb$"]]`, 1},
+		{`["matches","event:page",["^/[^/]+$"]]`, 4}, // %2F is no slash
+		{`["matches","event:page",["^/ÜBER"],{"case_sensitive":false}]`, 1},
+		{`["matches","event:page",["^/\\pL+\\W\\w"],{"case_sensitive":false}]`, 2}, // ü and a are letters, a space and a % none
+		{`["matches","event:page",["^/x|BLOG"],{"case_sensitive":false}]`, 1},
+		{`["matches_not","event:page",["\\S\\S_\\d"],{"case_sensitive":false}]`, 3},
+		{`["contains","event:page",["ÜBER U"],{"case_sensitive":false}]`, 1},
+		{`["is","event:page",["/ÜBER UNS","/%c3%bcber%20uns"],{"case_sensitive":false}]`, 1},
+	} {
+		got := askOf(t, conn, spelling, `{"metrics":["pageviews"],"date_range":"day","filters":[`+tt.filter+`]}`)
+		if n := got.Results[0].Metrics[0]; n != tt.want {
+			t.Errorf("%s: %v pageviews, want %v", tt.filter, n, tt.want)
+		}
+	}
+	for c := range byte(0x80) {
+		want, encoded := string(rune(c)), fmt.Sprintf("%%%02X", c)
+		if consent.EscapePath(want) != encoded {
+			want = encoded
+		}
+		for _, path := range []string{encoded, strings.ToLower(encoded)} {
+			var got string
+			err := each(t.Context(), conn, "SELECT "+readable("{path:String}"), []any{clickhouse.Named("path", path)},
+				func(rows driver.Rows) error { return rows.Scan(&got) })
+			if err != nil || !strings.EqualFold(got, want) {
+				t.Errorf("%s is read as %q (%v), want %q", path, got, err, want)
+			}
+		}
+	}
 }
