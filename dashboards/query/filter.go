@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sluice/consent"
 )
@@ -51,7 +52,7 @@ const (
 	maxFilters = 50 // comparisons and combinations in all
 	maxDepth   = 8
 	maxValues  = 200
-	maxValue   = 2000 // bytes, as long as a property's value may be
+	maxValue   = 2000 // characters, as long as a property's value may be
 )
 
 // Empty reports whether the filter keeps everything.
@@ -136,8 +137,8 @@ func compare(bad *consent.FieldError, field, op, dimension string, values []stri
 		bad.Add(field, "has %d values: give 1 to %d", len(values), maxValues)
 	}
 	for _, v := range values {
-		if len(v) > maxValue {
-			bad.Add(field, "a value is longer than %d bytes", maxValue)
+		if utf8.RuneCountInString(v) > maxValue {
+			bad.Add(field, "a value is longer than %d characters", maxValue)
 		}
 		if strings.HasPrefix(o.name, "matches") {
 			if _, err := regexp.Compile(v); err != nil {

@@ -187,3 +187,37 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 }
+
+// TestLongValues: a value may be as long as a property's, counted in
+// characters; a request full of those that take most bytes is answered.
+func TestLongValues(t *testing.T) {
+	t.Parallel()
+	conn := storetest.Open(t).Conn()
+	long := strings.Repeat("ü", maxValue)
+	err := conn.Exec(t.Context(), `INSERT INTO events (site, ts, visitor, session, name, path, props, keep_until)
+		SELECT 'spelling.example', '2026-10-26 12:00:00', 'v', 's', 'pageview', {path:String}, map('plan', {plan:String}), '2100-01-01'`,
+		clickhouse.Named("path", consent.EscapePath("/"+long[2:])), clickhouse.Named("plan", long))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// 64 KiB are the most that a request has.
+	full := `"` + strings.Repeat(long+`","`, 15) + long + `"`
+	for _, tt := range []struct {
+		filter string
+		want   float64
+	}{
+		{`["is","event:props:plan",["` + long + `"]]`, 1},
+		{`["contains","event:page",["` + long[2:] + `"]]`, 1},
+		{`["is","event:page",["/` + long[2:] + `"]]`, 1},
+		{`["is_not","event:page",[` + full + `]]`, 1},
+		{`["contains","event:page",[` + full + `],{"case_sensitive":false}]`, 0},
+	} {
+		got := askOf(t, conn, spelling, `{"metrics":["pageviews"],"date_range":"day","filters":[`+tt.filter+`]}`)
+		if n := got.Results[0].Metrics[0]; n != tt.want {
+			t.Errorf("%.40s…: %v pageviews, want %v", tt.filter, n, tt.want)
+		}
+	}
+	if _, err := Compare("filter", "is", "event:props:plan", long+"ü"); err == nil {
+		t.Errorf("%d characters are taken, want at most %d", maxValue+1, maxValue)
+	}
+}

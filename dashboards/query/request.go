@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice/consent"
 )
@@ -223,8 +224,8 @@ func (r Request) readDimensions(bad *consent.FieldError, q *Query) {
 		switch {
 		case !ok:
 			bad.Add(field, "%q is no dimension: use one of %s", name, strings.Join(DimensionNames(), ", "))
-		case len(name) > maxValue:
-			bad.Add(field, "is longer than %d bytes", maxValue)
+		case utf8.RuneCountInString(name) > maxValue:
+			bad.Add(field, "is longer than %d characters", maxValue)
 		case slices.Contains(r.Dimensions[:i], name):
 			bad.Add(field, "%s is there twice", name)
 		case d.scope == ofEvent:
