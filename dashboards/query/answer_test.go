@@ -228,6 +228,7 @@ func TestAnswerMeta(t *testing.T) {
 			`"dimensions":["time:day"],"pagination":{"offset":4}`:             4,
 			`"dimensions":["time:day"],"pagination":{"offset":9,"limit":2}`:   4,
 			`"pagination":{"offset":1}`:                                       1,
+			`"pagination":{"offset":9223372036854775807,"limit":null}`:        1,
 			`"dimensions":["time:day"],"filters":[["is","event:page",["?"]]]`: 0,
 		} {
 			got := ask(t, db, `{"metrics":["visitors"],"date_range":"7d","include":{"total_rows":true},`+request+`}`)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -76,10 +77,26 @@ type Include struct {
 	Test       bool `json:"test"` // rows of test hosts instead of all others; Sluice's own
 }
 
-// Pagination picks a part of the rows.
+// Pagination picks a part of the rows. Its whole numbers are read one by one, so
+// that a complaint is about the one that is wrong.
 type Pagination struct {
-	Limit  *int `json:"limit"` // 1 to MaxRows, which is the default
-	Offset int  `json:"offset"`
+	Limit  json.RawMessage `json:"limit"` // 1 to MaxRows, which is the default
+	Offset json.RawMessage `json:"offset"`
+}
+
+// whole reads a whole number from least to most, 0 where there is none.
+func whole(bad *consent.FieldError, field string, raw json.RawMessage, least, most int) int {
+	var n *int // nil for null
+	if len(raw) == 0 {
+		return 0
+	}
+	if err := json.Unmarshal(raw, &n); err != nil || n != nil && (*n < least || *n > most) {
+		bad.Add(field, "is no whole number from %d to %d", least, most)
+	}
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // Response answers a request.
@@ -187,14 +204,8 @@ func (r Request) query(site *consent.Site) (Query, error) {
 	q.Filter = All(filters...)
 	r.checkMetrics(&bad, q)
 	r.readOrder(&bad, &q)
-	if n := r.Pagination.Limit; n != nil {
-		if q.Limit = *n; *n < 1 || *n > MaxRows {
-			bad.Add("pagination.limit", "is %d: give 1 to %d", *n, MaxRows)
-		}
-	}
-	if q.Offset = r.Pagination.Offset; q.Offset < 0 {
-		bad.Add("pagination.offset", "is below 0")
-	}
+	q.Limit = whole(&bad, "pagination.limit", r.Pagination.Limit, 1, MaxRows)
+	q.Offset = whole(&bad, "pagination.offset", r.Pagination.Offset, 0, math.MaxInt)
 	return q, bad.OrNil()
 }
 
