@@ -62,7 +62,8 @@ var dimensions = slices.Concat(
 	firsts("referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
 		"country", "region", "city", "browser", "browser_version", "os", "os_version", "device", "screen", "language"),
 	[]Dimension{
-		{Name: "time:hour", scope: ofTime, value: "toString(toUnixTimestamp(toStartOfHour(AT, {zone:String})))"},
+		// toStartOfHour would count from the start of the day: by the half hour that clocks changed by, too.
+		{Name: "time:hour", scope: ofTime, value: "toString(toUnixTimestamp(AT) - 60 * toMinute(AT, {zone:String}) - toSecond(AT, {zone:String}))"},
 		{Name: "time:day", scope: ofTime, value: "toString(toDate(AT, {zone:String}))"},
 		{Name: "time:week", scope: ofTime, value: "toString(greatest(toMonday(AT, {zone:String}), toDate({from:DateTime64(3, 'UTC')}, {zone:String})))"},
 		{Name: "time:month", scope: ofTime, value: "toString(toStartOfMonth(AT, {zone:String}))"},
