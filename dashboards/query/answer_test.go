@@ -186,11 +186,16 @@ func TestKnownAnswers(t *testing.T) {
 
 func ask(t *testing.T, db Querier, request string) Response {
 	t.Helper()
+	return askOf(t, db, knownSite, request)
+}
+
+func askOf(t *testing.T, db Querier, site *consent.Site, request string) Response {
+	t.Helper()
 	var r Request
 	if err := json.Unmarshal([]byte(request), &r); err != nil {
 		t.Fatal(err)
 	}
-	got, err := Answer(context.Background(), db, r, knownSite, knownNow)
+	got, err := Answer(context.Background(), db, r, site, knownNow)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,6 +228,7 @@ func TestAnswerMeta(t *testing.T) {
 			`"dimensions":["time:day"],"pagination":{"offset":4}`:             4,
 			`"dimensions":["time:day"],"pagination":{"offset":9,"limit":2}`:   4,
 			`"pagination":{"offset":1}`:                                       1,
+			`"pagination":{"offset":9223372036854775807,"limit":null}`:        1,
 			`"dimensions":["time:day"],"filters":[["is","event:page",["?"]]]`: 0,
 		} {
 			got := ask(t, db, `{"metrics":["visitors"],"date_range":"7d","include":{"total_rows":true},`+request+`}`)

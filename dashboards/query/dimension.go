@@ -31,6 +31,12 @@ type Dimension struct {
 	path  bool   // a page's
 	goal  bool   // the site's goals that an event reaches
 	came  int    // place in acquisition, from 1; 0 for what is no part of it
+
+	// free marks a value that rows may lack in two spellings, the empty one and
+	// the word Unset: links say utm_campaign=(not set), and a visit from nowhere is
+	// of the channel Direct. Both are read as absent.
+	free   bool
+	absent string
 }
 
 // What an empty value is called.
@@ -51,12 +57,13 @@ var dimensions = slices.Concat(
 		{Name: "visit:entry_page", scope: ofVisit, value: "argMinIf(path, place, name = 'pageview')", Unset: notSet, path: true},
 		{Name: "visit:exit_page", scope: ofVisit, value: "argMaxIf(path, place, name = 'pageview')", Unset: notSet, path: true},
 		first("source", direct),
-		first("channel", "Direct"),
+		channel(),
 	},
 	firsts("referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content",
 		"country", "region", "city", "browser", "browser_version", "os", "os_version", "device", "screen", "language"),
 	[]Dimension{
-		{Name: "time:hour", scope: ofTime, value: "toString(toUnixTimestamp(toStartOfHour(AT, {zone:String})))"},
+		// toStartOfHour would count from the start of the day: by the half hour that clocks changed by, too.
+		{Name: "time:hour", scope: ofTime, value: "toString(toUnixTimestamp(AT) - 60 * toMinute(AT, {zone:String}) - toSecond(AT, {zone:String}))"},
 		{Name: "time:day", scope: ofTime, value: "toString(toDate(AT, {zone:String}))"},
 		{Name: "time:week", scope: ofTime, value: "toString(greatest(toMonday(AT, {zone:String}), toDate({from:DateTime64(3, 'UTC')}, {zone:String})))"},
 		{Name: "time:month", scope: ofTime, value: "toString(toStartOfMonth(AT, {zone:String}))"},
@@ -68,7 +75,15 @@ func first(column, unset string) Dimension {
 	return Dimension{
 		Name: "visit:" + column, scope: ofVisit, value: "argMin(" + column + ", place)", Unset: unset,
 		came: slices.Index(acquisition, column) + 1,
+		free: column == "source" || strings.HasPrefix(column, "utm_"),
 	}
+}
+
+// channel keeps its word for nowhere, which contains and matches find then too.
+func channel() Dimension {
+	d := first("channel", "Direct")
+	d.free, d.absent = true, d.Unset
+	return d
 }
 
 // acquisition lists what says how a visitor came, in the order of credited.sql.
@@ -89,7 +104,7 @@ const propPrefix = "event:props:"
 // every NAME.
 func FindDimension(name string) (Dimension, bool) {
 	if prop, ok := strings.CutPrefix(name, propPrefix); ok && prop != "" {
-		return Dimension{Name: name, Unset: none, prop: prop}, true
+		return Dimension{Name: name, Unset: none, prop: prop, free: true}, true
 	}
 	i := slices.IndexFunc(dimensions, func(d Dimension) bool { return d.Name == name })
 	if i < 0 {
@@ -114,7 +129,19 @@ func (d Dimension) alias() string {
 
 // attribute is the dimension as a column of visits.sql.
 func (d Dimension) attribute() string {
-	return fmt.Sprintf("%s AS %s", d.value, d.alias())
+	return fmt.Sprintf("%s AS %s", d.read(d.value), d.alias())
+}
+
+// read is SQL for a value of rows in the one spelling of what is absent.
+func (d Dimension) read(value string) string {
+	if !d.free {
+		return value
+	}
+	other := d.Unset
+	if d.absent == other {
+		other = ""
+	}
+	return fmt.Sprintf("transform(%s, ['%s'], ['%s'])", value, other, d.absent)
 }
 
 // Shown returns the value as people see it.
@@ -125,10 +152,10 @@ func (d Dimension) Shown(value string) string {
 	return value
 }
 
-// stored returns the value as rows hold it.
-func (d Dimension) stored(value string) string {
-	if value == d.Unset {
-		return ""
+// stored returns the value as rows are read.
+func (d Dimension) stored(value string, anyCase bool) string {
+	if value == d.Unset || value == "" || anyCase && strings.EqualFold(value, d.Unset) {
+		return d.absent
 	}
 	return d.spelt(value)
 }

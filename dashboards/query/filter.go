@@ -5,15 +5,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sluice/consent"
 )
 
 // Filter keeps the rows that satisfy it. The zero value keeps all.
 //
-// As the operator of a combination Op is "and", "or" or "not" (of one part); as
-// that of a comparison it is one of the operators below, and the row has to
-// agree with any of Values (with none of them, where the operator negates).
+// As the operator of a combination Op is "and" or "or"; as that of a comparison
+// it is one of the operators below, and the row has to agree with any of Values
+// (with none of them, where the operator negates).
 type Filter struct {
 	Op    string
 	Parts []Filter // of a combination
@@ -51,7 +52,7 @@ const (
 	maxFilters = 50 // comparisons and combinations in all
 	maxDepth   = 8
 	maxValues  = 200
-	maxValue   = 2000 // bytes, as long as a property's value may be
+	maxValue   = 2000 // characters, as long as a property's value may be
 )
 
 // Empty reports whether the filter keeps everything.
@@ -65,7 +66,30 @@ func (f Filter) sides() []Filter {
 	return []Filter{f}
 }
 
-func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" || f.Op == "not" }
+func (f Filter) combines() bool { return f.Op == "and" || f.Op == "or" }
+
+// not returns the filter that is true where f is not, by De Morgan's laws: it is
+// the comparisons that negate, so that filters that mean the same are the same.
+func (f Filter) not() Filter {
+	if f.Empty() {
+		return f
+	}
+	if !f.combines() {
+		positive, negates := strings.CutSuffix(f.Op, "_not")
+		if f.Op = positive; !negates {
+			f.Op += "_not"
+		}
+		return f
+	}
+	parts := make([]Filter, len(f.Parts))
+	for i, p := range f.Parts {
+		parts[i] = p.not()
+	}
+	if f.Op == "or" {
+		return All(parts...)
+	}
+	return Filter{Op: "or", Parts: parts}
+}
 
 // All returns the filter that is true where every one of filters is.
 func All(filters ...Filter) Filter {
@@ -113,8 +137,8 @@ func compare(bad *consent.FieldError, field, op, dimension string, values []stri
 		bad.Add(field, "has %d values: give 1 to %d", len(values), maxValues)
 	}
 	for _, v := range values {
-		if len(v) > maxValue {
-			bad.Add(field, "a value is longer than %d bytes", maxValue)
+		if utf8.RuneCountInString(v) > maxValue {
+			bad.Add(field, "a value is longer than %d characters", maxValue)
 		}
 		if strings.HasPrefix(o.name, "matches") {
 			if _, err := regexp.Compile(v); err != nil {
@@ -189,20 +213,29 @@ func (f Filter) split() (touching, rest Filter) {
 	return All(a...), All(b...)
 }
 
-// condition writes f as a condition on rows of by_event.sql (rows is ofEvent)
-// or by_visit.sql (ofVisit). Comparisons of the other scope become a condition
-// on the session; those that a combination holds side by side become one, so
-// that they have to be true of the same event or visit.
-func (b *builder) condition(f Filter, rows scope) string {
-	switch {
-	case f.within(rows):
+// ofVisits writes f as a condition on rows of visits. Where it is about events
+// too, a visit counts if one of its events makes all of the query's filter true:
+// said of each comparison apart, filters that mean the same would differ.
+func (b *builder) ofVisits(f Filter) string {
+	if f.within(ofVisit) {
 		return b.here(f)
+	}
+	return b.occurs(All(b.touching, f))
+}
+
+// occurs is the condition that an event of the visit satisfies f.
+func (b *builder) occurs(f Filter) string {
+	return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.ofEvents(f)) + ")"
+}
+
+// ofEvents writes f as a condition on rows of events. Comparisons of visits that
+// are joined share a look at the visits.
+func (b *builder) ofEvents(f Filter) string {
+	switch {
 	case f.within(ofEvent):
-		return "session_id IN (" + statement("sessions_with", "conditions", "AND "+b.here(f)) + ")"
+		return b.here(f)
 	case f.within(ofVisit):
 		return fmt.Sprintf("session_id IN (SELECT session_id FROM (%s) WHERE %s)", b.visits(f.dimensions()), b.here(f))
-	case f.Op == "not":
-		return "NOT (" + b.condition(f.Parts[0], rows) + ")"
 	}
 	var groups [2]Filter
 	var out []string
@@ -213,12 +246,12 @@ func (b *builder) condition(f Filter, rows scope) string {
 		case p.within(ofVisit):
 			groups[ofVisit].Parts = append(groups[ofVisit].Parts, p)
 		default:
-			out = append(out, b.condition(p, rows))
+			out = append(out, b.ofEvents(p))
 		}
 	}
 	for _, g := range groups {
 		if g.Op = f.Op; len(g.Parts) > 0 {
-			out = append(out, b.condition(g, rows))
+			out = append(out, b.ofEvents(g))
 		}
 	}
 	return "(" + strings.Join(out, " "+strings.ToUpper(f.Op)+" ") + ")"
@@ -226,9 +259,6 @@ func (b *builder) condition(f Filter, rows scope) string {
 
 // here writes f over columns that the rows at hand have.
 func (b *builder) here(f Filter) string {
-	if f.Op == "not" {
-		return "NOT (" + b.here(f.Parts[0]) + ")"
-	}
 	if f.combines() {
 		parts := make([]string, len(f.Parts))
 		for i, p := range f.Parts {
@@ -244,26 +274,50 @@ func (b *builder) here(f Filter) string {
 		return b.isGoal(f.Values)
 	}
 	column := b.column(f.Dimension)
-	if f.AnyCase {
-		column = "lowerUTF8(" + column + ")"
-	}
 	alternatives := make([]string, len(f.Values))
 	for i, v := range f.Values {
-		switch {
-		case strings.HasPrefix(o.name, "is"):
-			v = f.Dimension.stored(v)
-		case strings.HasPrefix(o.name, "contains"):
-			v = f.Dimension.spelt(v)
-		}
-		value := b.bind(v)
-		if f.AnyCase {
-			value = "lowerUTF8(" + value + ")"
-		}
-		alternatives[i] = strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+		alternatives[i] = b.agrees(f, o, column, v)
 	}
 	out := "(" + strings.Join(alternatives, " OR ") + ")"
 	if o.negates {
 		return "NOT " + out
 	}
 	return out
+}
+
+// agrees writes that a column agrees with one value of a comparison.
+func (b *builder) agrees(f Filter, o operator, column, v string) string {
+	d := f.Dimension
+	write := func(column, value string) string {
+		return strings.NewReplacer("COLUMN", column, "VALUE", value).Replace(o.sql)
+	}
+	switch {
+	case strings.HasPrefix(o.name, "matches"):
+		if d.path && !strings.Contains(v, "%") {
+			column = readable(column)
+		}
+		if f.AnyCase {
+			v = "(?i)" + v // written small, \W would be \w
+		}
+		return write(column, b.bind(v))
+	case strings.HasPrefix(o.name, "contains"):
+		v = d.spelt(v)
+	default:
+		v = d.stored(v, f.AnyCase)
+	}
+	value := b.bind(v)
+	if f.AnyCase && d.path { // %C3%BC is not what %C3%9C is in small letters
+		column, value = readable(column), readable(value)
+	}
+	if f.AnyCase {
+		column, value = "lowerUTF8("+column+")", "lowerUTF8("+value+")"
+	}
+	return write(column, value)
+}
+
+// readable undoes consent.EscapePath in SQL: what that leaves encoded, "%2F" for
+// one, stays so.
+func readable(path string) string {
+	const kept = "%([01][0-9A-Fa-f]|2[13-9A-Fa-f]|3[0-9ABDFabdf]|[45][0-9A-Fa-f]|6[1-9A-Fa-f]|7[0-9ACEFacef])"
+	return "decodeURLComponent(replaceRegexpAll(" + path + ", '" + kept + `', '%25\\1'))`
 }

@@ -104,7 +104,7 @@ func TestPathsOfFilters(t *testing.T) {
 		if !ok {
 			t.Fatalf("no dimension %s", tt.dimension)
 		}
-		if stored, spelt := d.stored(tt.value), d.spelt(tt.value); stored != tt.stored || spelt != tt.spelt {
+		if stored, spelt := d.stored(tt.value, false), d.spelt(tt.value); stored != tt.stored || spelt != tt.spelt {
 			t.Errorf("%s %q: is asked for as %q, a part of it as %q, want %q and %q", tt.dimension, tt.value, stored, spelt, tt.stored, tt.spelt)
 		}
 	}

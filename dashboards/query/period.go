@@ -164,10 +164,9 @@ func (p Period) Labels(dimension string) ([]string, bool) {
 		y, m, d := t.Date()
 		switch dimension {
 		case "time:hour":
-			// Clocks change on full hours and on half ones (Lord Howe).
-			start := t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second)
-			out = append(out, start.Format(time.DateTime))
-			t = start.Add(time.Hour)
+			from, to := hourOf(t)
+			out = append(out, from.Format(time.DateTime))
+			t = to
 		case "time:day":
 			out = append(out, t.Format(time.DateOnly))
 			t = midnight(y, m, d+1, zone)
@@ -182,4 +181,20 @@ func (p Period) Labels(dimension string) ([]string, bool) {
 		}
 	}
 	return out, true
+}
+
+// hourOf bounds the hour on the clock that t is in. Where clocks change within an
+// hour (by half of one on Lord Howe), the change divides it.
+func hourOf(t time.Time) (from, to time.Time) {
+	t = t.Truncate(time.Second)
+	from = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second)
+	to = from.Add(time.Hour)
+	last, next := t.ZoneBounds()
+	if from.Before(last) {
+		from = last
+	}
+	if !next.IsZero() && next.Before(to) {
+		to = next
+	}
+	return from, to
 }

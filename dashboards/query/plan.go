@@ -44,7 +44,7 @@ func (b *builder) visits(dims []Dimension) string {
 		}
 		seen[d.Name] = true
 		if d.came > 0 && b.q.Attribution == LastNonDirect {
-			credited += fmt.Sprintf(", credit.came.%d AS %s", d.came, d.alias())
+			credited += fmt.Sprintf(", %s AS %s", d.read(fmt.Sprintf("credit.came.%d", d.came)), d.alias())
 			continue
 		}
 		text += ", " + d.attribute()
@@ -58,7 +58,7 @@ func (b *builder) visits(dims []Dimension) string {
 	}
 	var only string
 	if !b.touching.Empty() {
-		only = "AND " + b.condition(b.touching, ofVisit)
+		only = "AND " + b.occurs(b.touching)
 	}
 	visits := statement("visits", "attributes", text, "only", only, "pings", pings)
 	if credited != "" {
@@ -124,7 +124,7 @@ func (b *builder) bind(v string) string {
 func (b *builder) column(d Dimension) string {
 	switch {
 	case d.prop != "":
-		return "props[" + b.bind(d.prop) + "]"
+		return d.read("props[" + b.bind(d.prop) + "]")
 	case d.goal:
 		return b.goalNames()
 	case d.scope == ofVisit:
@@ -239,9 +239,6 @@ func (b *builder) where(write func(Filter) string, filters ...Filter) string {
 	}
 	return out
 }
-
-func (b *builder) ofEvents(f Filter) string { return b.condition(f, ofEvent) }
-func (b *builder) ofVisits(f Filter) string { return b.condition(f, ofVisit) }
 
 // columns selects every dimension and metric; at is the time of a row.
 func (b *builder) columns(at string, metric func(int, Metric) string) string {

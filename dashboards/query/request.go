@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sluice/consent"
 )
@@ -75,10 +77,26 @@ type Include struct {
 	Test       bool `json:"test"` // rows of test hosts instead of all others; Sluice's own
 }
 
-// Pagination picks a part of the rows.
+// Pagination picks a part of the rows. Its whole numbers are read one by one, so
+// that a complaint is about the one that is wrong.
 type Pagination struct {
-	Limit  *int `json:"limit"` // 1 to MaxRows, which is the default
-	Offset int  `json:"offset"`
+	Limit  json.RawMessage `json:"limit"` // 1 to MaxRows, which is the default
+	Offset json.RawMessage `json:"offset"`
+}
+
+// whole reads a whole number from least to most, 0 where there is none.
+func whole(bad *consent.FieldError, field string, raw json.RawMessage, least, most int) int {
+	var n *int // nil for null
+	if len(raw) == 0 {
+		return 0
+	}
+	if err := json.Unmarshal(raw, &n); err != nil || n != nil && (*n < least || *n > most) {
+		bad.Add(field, "is no whole number from %d to %d", least, most)
+	}
+	if n == nil {
+		return 0
+	}
+	return *n
 }
 
 // Response answers a request.
@@ -186,14 +204,8 @@ func (r Request) query(site *consent.Site) (Query, error) {
 	q.Filter = All(filters...)
 	r.checkMetrics(&bad, q)
 	r.readOrder(&bad, &q)
-	if n := r.Pagination.Limit; n != nil {
-		if q.Limit = *n; *n < 1 || *n > MaxRows {
-			bad.Add("pagination.limit", "is %d: give 1 to %d", *n, MaxRows)
-		}
-	}
-	if q.Offset = r.Pagination.Offset; q.Offset < 0 {
-		bad.Add("pagination.offset", "is below 0")
-	}
+	q.Limit = whole(&bad, "pagination.limit", r.Pagination.Limit, 1, MaxRows)
+	q.Offset = whole(&bad, "pagination.offset", r.Pagination.Offset, 0, math.MaxInt)
 	return q, bad.OrNil()
 }
 
@@ -223,8 +235,8 @@ func (r Request) readDimensions(bad *consent.FieldError, q *Query) {
 		switch {
 		case !ok:
 			bad.Add(field, "%q is no dimension: use one of %s", name, strings.Join(DimensionNames(), ", "))
-		case len(name) > maxValue:
-			bad.Add(field, "is longer than %d bytes", maxValue)
+		case utf8.RuneCountInString(name) > maxValue:
+			bad.Add(field, "is longer than %d characters", maxValue)
 		case slices.Contains(r.Dimensions[:i], name):
 			bad.Add(field, "%s is there twice", name)
 		case d.scope == ofEvent:
@@ -305,8 +317,7 @@ func readFilter(bad *consent.FieldError, field string, raw json.RawMessage, left
 	case "and", "or":
 		return readCombination(bad, field, op, parts[1], left, depth)
 	case "not":
-		f := readFilter(bad, field+"[1]", parts[1], left, depth+1)
-		return Filter{Op: op, Parts: []Filter{f}}
+		return readFilter(bad, field+"[1]", parts[1], left, depth+1).not()
 	}
 	var dimension string
 	var values []string
@@ -335,11 +346,14 @@ func readCombination(bad *consent.FieldError, field, op string, raw json.RawMess
 		bad.Add(field, `is not like [%q, [filter, filter]]`, op)
 		return Filter{}
 	}
-	f := Filter{Op: op}
+	parts := make([]Filter, len(children))
 	for i, child := range children {
-		f.Parts = append(f.Parts, readFilter(bad, fmt.Sprintf("%s[1][%d]", field, i), child, left, depth+1))
+		parts[i] = readFilter(bad, fmt.Sprintf("%s[1][%d]", field, i), child, left, depth+1)
 	}
-	return f
+	if op == "and" || len(parts) == 1 {
+		return All(parts...)
+	}
+	return Filter{Op: op, Parts: parts}
 }
 
 func (r Request) echo(q Query) Echo {

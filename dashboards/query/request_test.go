@@ -49,6 +49,8 @@ func TestBadRequests(t *testing.T) {
 		{"goal that contains", `{"metrics":["visits"],"date_range":"7d","filters":[["contains","event:goal",["x"]]]}`, []string{"filters[0]"}},
 		{"attribution", `{"metrics":["visits"],"date_range":"7d","attribution":"first"}`, []string{"attribution"}},
 		{"page", `{"metrics":["visits"],"date_range":"7d","pagination":{"limit":0,"offset":-1}}`, []string{"pagination.limit", "pagination.offset"}},
+		{"page beyond numbers", `{"metrics":["visits"],"date_range":"7d","pagination":{"limit":10001,"offset":9223372036854775808}}`, []string{"pagination.limit", "pagination.offset"}},
+		{"page of no numbers", `{"metrics":["visits"],"date_range":"7d","pagination":{"limit":"5","offset":1.5}}`, []string{"pagination.limit", "pagination.offset"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -68,7 +68,8 @@ func Run(ctx context.Context, db Querier, q Query) (Result, error) {
 
 // shown turns what the engine answers into what people read: an hour comes as
 // Unix seconds, so that the two hours of one name, when clocks go back, stay
-// two.
+// two. Where clocks change within an hour, its full hour is none on the clock
+// from before: its rest begins with the change.
 func (q Query) shown(d Dimension, value string) string {
 	if d.Name != "time:hour" {
 		return d.Shown(value)
@@ -77,7 +78,11 @@ func (q Query) shown(d Dimension, value string) string {
 	if err != nil {
 		return value
 	}
-	return time.Unix(seconds, 0).In(q.zone()).Format(time.DateTime)
+	t := time.Unix(seconds, 0).In(q.zone())
+	if _, change := t.ZoneBounds(); t.Minute() != 0 && !change.IsZero() {
+		t = change
+	}
+	return t.Format(time.DateTime)
 }
 
 func (q Query) zone() *time.Location {
