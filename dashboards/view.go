@@ -186,17 +186,34 @@ func (v View) filter() query.Filter {
 // before it. sofar ends as far into it as now is into v's, so that a morning is
 // not held against a whole day.
 func (v View) before(now time.Time) (whole, sofar query.Period) {
-	back := func(t time.Time) time.Time { return t.AddDate(0, -12, 0) }
-	if v.Period != year {
-		days := int(v.span.To.Sub(v.span.From).Round(24*time.Hour) / (24 * time.Hour))
-		back = func(t time.Time) time.Time { return t.AddDate(0, 0, -days) }
-	}
-	whole = query.Period{From: back(v.span.From), To: back(v.span.To)}
+	whole = query.Period{From: v.earlier(v.span.From), To: v.earlier(v.span.To)}
 	sofar = whole
 	if now = now.In(v.zone()); now.After(v.span.From) && now.Before(v.span.To) {
-		sofar.To = back(now)
+		sofar.To = v.earlier(now)
+		if sofar.To.Before(sofar.From) { // clocks skipped the first hour
+			sofar.To = sofar.From
+		}
 	}
 	return whole, sofar
+}
+
+// earlier is the moment that a moment of v's period is compared with: by the
+// same clock, but a day's first moment with the first of another, which need not
+// be 00:00.
+func (v View) earlier(t time.Time) time.Time {
+	months, days := 12, 0
+	if v.Period != year {
+		months, days = 0, int(v.span.To.Sub(v.span.From).Round(24*time.Hour)/(24*time.Hour))
+	}
+	y, m, d := t.Date()
+	if t.Equal(midnight(y, m, d, v.zone())) {
+		return midnight(y, m-time.Month(months), d-days, v.zone())
+	}
+	moved := t.AddDate(0, -months, -days)
+	if first := moved.Add(-time.Hour); first.Hour() == moved.Hour() { // an hour that came twice there begins with the first
+		return first
+	}
+	return moved
 }
 
 // bucket is the time dimension of the chart.

@@ -5,8 +5,21 @@ import (
 	"testing"
 	"time"
 
+	"sluice/consent"
 	"sluice/dashboards/query"
 )
+
+// located is shop.example in a zone.
+func located(t *testing.T, name string) *consent.Site {
+	t.Helper()
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := *policy(t, "shop.example").Site
+	site.TimeZone = zone
+	return &site
+}
 
 // TestViewPath checks that an address survives being read and written.
 func TestViewPath(t *testing.T) {
@@ -42,23 +55,26 @@ func TestViewPath(t *testing.T) {
 // 15:20 in Berlin.
 func TestBefore(t *testing.T) {
 	t.Parallel()
-	site := policy(t, "shop.example").Site
-	tests := []struct{ query, from, to, sofar string }{
-		{"period=day", "2026-11-22 00:00 CET", "2026-11-23 00:00 CET", "2026-11-22 15:20 CET"},
-		{"period=30d", "2026-09-25 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-24 15:20 CEST"},
-		{"period=12mo", "2024-12-01 00:00 CET", "2025-11-24 00:00 CET", "2025-11-23 15:20 CET"},
-		{"from=2026-10-25&to=2026-10-25", "2026-10-24 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-25 00:00 CEST"},
+	tests := []struct{ zone, query, from, to, sofar string }{
+		{"Europe/Berlin", "period=day", "2026-11-22 00:00 CET", "2026-11-23 00:00 CET", "2026-11-22 15:20 CET"},
+		{"Europe/Berlin", "period=30d", "2026-09-25 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-24 15:20 CEST"},
+		{"Europe/Berlin", "period=12mo", "2024-12-01 00:00 CET", "2025-11-24 00:00 CET", "2025-11-23 15:20 CET"},
+		{"Europe/Berlin", "from=2026-10-25&to=2026-10-25", "2026-10-24 00:00 CEST", "2026-10-25 00:00 CEST", "2026-10-25 00:00 CEST"},
+		// Days that begin at 01:00, for clocks skip midnight.
+		{"Africa/Cairo", "from=2026-04-24&to=2026-04-24", "2026-04-23 00:00 EET", "2026-04-24 01:00 EEST", "2026-04-24 01:00 EEST"},
+		{"Africa/Cairo", "from=2026-04-25&to=2026-04-25", "2026-04-24 01:00 EEST", "2026-04-25 00:00 EEST", "2026-04-25 00:00 EEST"},
+		{"America/Santiago", "from=2026-09-06&to=2026-09-06", "2026-09-05 00:00 -04", "2026-09-06 01:00 -03", "2026-09-06 01:00 -03"},
 	}
 	for _, tt := range tests {
 		in, err := url.ParseQuery(tt.query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		whole, sofar := ReadView(site, in, now).before(now)
+		whole, sofar := ReadView(located(t, tt.zone), in, now).before(now)
 		const layout = "2006-01-02 15:04 MST"
 		got := [3]string{whole.From.Format(layout), whole.To.Format(layout), sofar.To.Format(layout)}
 		if want := [3]string{tt.from, tt.to, tt.sofar}; got != want {
-			t.Errorf("%s: got %v, want %v", tt.query, got, want)
+			t.Errorf("%s %s: got %v, want %v", tt.zone, tt.query, got, want)
 		}
 	}
 }
