@@ -86,13 +86,13 @@ var unitNames = map[query.Unit]string{query.Count: "count", query.Ratio: "ratio"
 func askChart(ctx context.Context, db query.Querier, v View, now time.Time) (Chart, error) {
 	bucket := v.bucket()
 	c := Chart{Bucket: strings.TrimPrefix(bucket, "time:")}
+	q := v.query()
 	for _, h := range headlines {
 		if h.metric == v.Metric {
-			c.Title = h.title
+			h = h.of(v)
+			c.Title, q.Metrics = h.title, metricsOf(h.metric)
 		}
 	}
-	q := v.query()
-	q.Metrics = metricsOf(v.Metric)
 	q.Dimensions = dimensionsOf(bucket)
 	unit := q.Metrics[0].Unit
 	c.Unit = unitNames[unit]

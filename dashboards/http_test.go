@@ -41,7 +41,7 @@ func policy(t *testing.T, domain string) *consent.Policy {
 		t.Fatal(err)
 	}
 	site := &consent.Site{Domain: domain, TimeZone: zone, ConsentDays: 180, Notice: consent.NoticeInfo{Version: "1"}, TestHosts: []string{"localhost"},
-		Goals:    []consent.Goal{{Name: hostile[1], Path: "/*"}},
+		Goals:    []consent.Goal{{Name: hostile[1], Path: "/*"}, {Name: "Sale", Event: "Bought"}},
 		Funnels:  []consent.Funnel{{Name: "Way", Steps: []consent.Goal{{Name: hostile[0], Path: hostile[0]}, {Name: "{{.}}", Event: hostile[0]}}}},
 		Variants: []consent.Variant{{Name: "short", Share: 50}},
 	}

@@ -26,7 +26,8 @@ type View struct {
 	// in effect.
 	Problems []string
 
-	span query.Period
+	span        query.Period
+	eventsAlone bool // as EventsAlone has it
 }
 
 // credit stands for query.LastNonDirect in an address.
