@@ -26,6 +26,20 @@ type Queue struct {
 	Unread uint64
 }
 
+func (q Queue) words() string {
+	if q.Unread == 0 {
+		return plainCount(q.Events)
+	}
+	return fmt.Sprintf("%s and up to %s not looked at yet", plainCount(q.Events), plainCount(q.Unread))
+}
+
+// within is the part of a queue that n events can be.
+func (q Queue) within(n uint64) Queue {
+	q.Events = min(q.Events, n)
+	q.Unread = min(q.Unread, n-q.Events)
+	return q
+}
+
 // Forwards is the panel about what was sent on to others.
 type Forwards struct {
 	Destinations []Destination
@@ -77,10 +91,7 @@ func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting,
 			Reasons: byCount(t.reasons, plainCount), Changed: byCount(changedAt(counts, name), atLeast),
 		}
 		if q, known := waiting[name]; known {
-			d.Waiting = plainCount(q.Events)
-			if q.Unread > 0 {
-				d.Waiting += fmt.Sprintf(" and up to %s not looked at yet", plainCount(q.Unread))
-			}
+			d.Waiting = q.words()
 			if !q.Oldest.IsZero() {
 				d.Oldest = duration(max(0, now.Sub(q.Oldest)))
 			}
