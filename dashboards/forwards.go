@@ -78,7 +78,7 @@ func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting,
 	}
 	by := tallies(outcomes, waiting)
 	accepted, refused := counts.Total(consent.CountEvent), counts.Total(consent.CountRefusal)
-	out := Forwards{Received: plainCount(accepted + refused), Stored: plainCount(accepted)}
+	out := Forwards{Received: total(accepted+refused, accepted, refused), Stored: atLeast(accepted)}
 	if len(by) > 0 {
 		out.Path = sitePath(v.Site.Domain) + "/google-analytics"
 	}
@@ -166,10 +166,23 @@ func byCount(counts map[string]uint64, write func(uint64) string) []Line {
 
 func plainCount(n uint64) string { return thousands(float64(n)) }
 
-// atLeast writes a count that could be somebody's as less than SmallCell.
-func atLeast(n uint64) string {
-	if n > 0 && n < SmallCell {
-		return fmt.Sprintf("<%d", SmallCell)
+// small reports whether a count could be somebody's.
+func small(n uint64) bool { return n > 0 && n < SmallCell }
+
+// atLeast writes a small count as less than SmallCell.
+func atLeast(n uint64) string { return total(n, n) }
+
+// total writes a sum of which some parts are written by atLeast. Where one of
+// them is small it is a bound, from which no subtraction leads to the part.
+func total(n uint64, parts ...uint64) string {
+	bound := n
+	for _, part := range parts {
+		if small(part) {
+			bound += SmallCell - part
+		}
+	}
+	if bound > n {
+		return "<" + plainCount(bound)
 	}
 	return plainCount(n)
 }

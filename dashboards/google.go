@@ -128,7 +128,7 @@ func askGaps(ctx context.Context, db query.Querier, v View, waiting Waiting, now
 		t := by[name].states
 		left := accepted - min(accepted, t["acknowledged"]+t["cancelled"]+t["dead"])
 		gap := Gap{
-			Destination: visible(name), Received: plainCount(accepted + refused), NotConsented: atLeast(no), Refused: atLeast(refused - no),
+			Destination: visible(name), NotConsented: atLeast(no), Refused: atLeast(refused - no),
 			Cancelled: plainCount(t["cancelled"]), Dead: plainCount(t["dead"]), Acknowledged: plainCount(t["acknowledged"]),
 		}
 		if q, known := waiting[name]; known && !now.Before(v.span.From) && now.Before(v.span.To) {
@@ -136,7 +136,7 @@ func askGaps(ctx context.Context, db query.Querier, v View, waiting Waiting, now
 			gap.Waiting = q.words()
 			left -= q.Events + q.Unread
 		}
-		gap.NotMeant = plainCount(left)
+		gap.NotMeant, gap.Received = atLeast(left), total(accepted+refused, no, refused-no, left)
 		out = append(out, gap)
 	}
 	return out, nil
