@@ -24,11 +24,12 @@ import (
 	"sluice/collector/store/storetest"
 	"sluice/consent"
 	"sluice/dashboards/query"
+	"sluice/static/browsertest"
 )
 
 func TestMain(m *testing.M) {
 	engine.MainIfChild()
-	os.Exit(m.Run())
+	os.Exit(browsertest.Main(m))
 }
 
 // now is a Monday, 14:20 UTC.
@@ -51,10 +52,10 @@ func policy(t *testing.T, domain string) *consent.Policy {
 
 // open returns pages over db for a user who sees shop.example, but not
 // secret.example.
-func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
+func open(t *testing.T, db query.Querier, log *slog.Logger, with ...func(*Options)) *echo.Echo {
 	t.Helper()
 	sees := func(site string) bool { return site == "shop.example" }
-	h, err := New(Options{
+	o := Options{
 		Sites: consent.NewSites(policy(t, "shop.example"), policy(t, "secret.example")),
 		DB:    db,
 		User:  func(echo.Context) (User, bool) { return User{Email: "ada@example.com", Sees: sees}, true },
@@ -70,11 +71,16 @@ func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
 		},
 		Logger: log,
 		Now:    func() time.Time { return now },
-	})
+	}
+	for _, change := range with {
+		change(&o)
+	}
+	h, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := echo.New()
+	e.Static("/assets", "../static/dist")
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		if err := c.String(http.StatusTeapot, err.Error()); err != nil {
 			t.Error(err)
