@@ -51,6 +51,35 @@ func TestViewPath(t *testing.T) {
 	}
 }
 
+// TestChips says filters as people do.
+func TestChips(t *testing.T) {
+	t.Parallel()
+	site := policy(t, "shop.example").Site
+	tests := []struct{ filter, want string }{
+		{"is,visit:country,DE", "Country is Germany"},
+		{"is_not,visit:country,DE", "Country is not Germany"},
+		{"contains,visit:country,DE", "Country contains DE"},
+		{"is,visit:country,(not set)", "Country is (not set)"},
+		{"is,visit:entry_page,/%C3%BCber", "Entry page is /über"},
+		{"is,event:page,/%C3%BCber", "Page is /über"},
+		{"contains,event:page,%C3%BC", "Page contains ü"},
+		{"contains_not,visit:exit_page,%C3%BC", "Exit page does not contain ü"},
+		{"matches,event:page,%C3%BC.*", "Page matches %C3%BC.*"},
+		{"is,event:props:link_url,https://maps.example/kiln", "Link is https://maps.example/kiln"},
+		{"is,event:props:search_term,kiln", "Looked for is kiln"},
+		{"is,event:props:plan,pro", "Property plan is pro"},
+		{"is,event:props:Plan_b:x,pro", "Property Plan_b:x is pro"},
+		{"is,visit:utm_term,kiln", "Utm term is kiln"},
+		{"is,event:name,Bought", "Event is Bought"},
+	}
+	for _, tt := range tests {
+		shown := chips(ReadView(site, url.Values{"f": {tt.filter}}, now))
+		if len(shown) != 1 || shown[0].Words != tt.want {
+			t.Errorf("%s: got %v, want %q", tt.filter, shown, tt.want)
+		}
+	}
+}
+
 // TestBefore checks what a period is compared with; now is 23 November 2026,
 // 15:20 in Berlin.
 func TestBefore(t *testing.T) {
