@@ -98,6 +98,9 @@ func TestGoogleAnalyticsPage(t *testing.T) {
 	if t.Failed() {
 		t.Log(text)
 	}
+	if text := words(t, get(t, e, "/dashboards/shop.example/google-analytics?period=aeon").Body.Bytes()); !strings.Contains(text, "The period of this address is not one") {
+		t.Error("the page does not say that it shows another period than was asked for")
+	}
 	if w := get(t, e, "/dashboards/secret.example/google-analytics"); !strings.Contains(w.Body.String(), consent.ErrUnknownSite.Error()) {
 		t.Errorf("another's site: %d %s", w.Code, w.Body)
 	}

@@ -69,14 +69,21 @@ const maxConditions = 20
 // Problems.
 func ReadView(site *consent.Site, q url.Values, now time.Time) View {
 	v := View{Site: site, Period: q.Get("period"), Metric: q.Get("m"), Test: q.Get("test") == "1", Panel: q.Get("panel"), Attribution: query.VisitSource}
-	if q.Get("credit") == credit {
+	if source := q.Get("credit"); source == credit {
 		v.Attribution = query.LastNonDirect
+	} else {
+		v.replaced(source, "The attribution of this address is not one that Sluice knows; a visit's source is its own.")
+	}
+	if test := q.Get("test"); test != "0" && test != "1" {
+		v.replaced(test, "Test traffic is shown with test=1; this address says something else.")
 	}
 	v.readPeriod(q.Get("from"), q.Get("to"), now)
 	if !slices.ContainsFunc(headlines, func(h headline) bool { return h.metric == v.Metric }) {
+		v.replaced(v.Metric, "The chart's figure in this address is not one that Sluice draws; visitors are shown.")
 		v.Metric = headlines[0].metric
 	}
 	if _, ok := findPanel(v.Panel); !ok {
+		v.replaced(v.Panel, "The panel of this address is not one that Sluice has; all are shown.")
 		v.Panel = ""
 	}
 	for _, f := range q["f"] {
@@ -98,6 +105,14 @@ func ReadView(site *consent.Site, q url.Values, now time.Time) View {
 	return v
 }
 
+// replaced notes that a part of the address is not in effect; one that is absent
+// was not asked for.
+func (v *View) replaced(part, problem string) {
+	if part != "" {
+		v.Problems = append(v.Problems, problem)
+	}
+}
+
 func (v *View) readPeriod(from, to string, now time.Time) {
 	zone := v.zone()
 	if v.Period == Custom || v.Period == "" && from != "" {
@@ -107,9 +122,11 @@ func (v *View) readPeriod(from, to string, now time.Time) {
 			return
 		}
 		v.Problems = append(v.Problems, "These dates are not in effect: "+err.Error()+".")
+		v.Period = ""
 	}
 	span, ok := query.Named(v.Period, zone, now, time.Time{})
 	if !ok || v.Period == query.PeriodAll {
+		v.replaced(v.Period, "The period of this address is not one that these pages have; the last 30 days are shown.")
 		v.Period = defaultPeriod
 		span, _ = query.Named(v.Period, zone, now, time.Time{})
 	}

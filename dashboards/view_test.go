@@ -25,16 +25,24 @@ func located(t *testing.T, name string) *consent.Site {
 func TestViewPath(t *testing.T) {
 	t.Parallel()
 	site := policy(t, "shop.example").Site
-	tests := []struct{ name, in, want string }{
-		{"nothing", "", "period=30d"},
-		{"today", "period=day&m=visits", "m=visits&period=day"},
-		{"custom", "period=custom&from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01"},
-		{"custom without its name", "from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01"},
-		{"bad dates", "period=custom&from=2026-02-01&to=2026-01-01", "period=30d"},
-		{"unknown things", "period=aeon&m=luck&panel=x&test=yes", "period=30d"},
-		{"filters, one twice, one with commas", "f=is,visit:country,DE&f=is,visit:country,DE&f=contains,event:page,a,b%26c", "f=is%2Cvisit%3Acountry%2CDE&f=contains%2Cevent%3Apage%2Ca%2Cb%26c&period=30d"},
-		{"bad filters", "f=is&f=is,visit:shoe,x&f=like,visit:os,x&f=matches,event:page,(", "period=30d"},
-		{"test rows of one panel", "test=1&panel=pages", "panel=pages&period=30d&test=1"},
+	tests := []struct {
+		name, in, want string
+		problems       int
+	}{
+		{"nothing", "", "period=30d", 0},
+		{"today", "period=day&m=visits", "m=visits&period=day", 0},
+		{"custom", "period=custom&from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01", 0},
+		{"custom without its name", "from=2026-01-01&to=2026-02-01", "from=2026-01-01&period=custom&to=2026-02-01", 0},
+		{"bad dates", "period=custom&from=2026-02-01&to=2026-01-01", "period=30d", 1},
+		{"bad dates without a name", "from=x", "period=30d", 1},
+		{"an unknown period", "period=aeon", "period=30d", 1},
+		{"the API's own period", "period=all", "period=30d", 1},
+		{"an unknown figure", "m=luck", "period=30d", 1},
+		{"an unknown panel", "panel=x", "period=30d", 1},
+		{"unknown things", "period=aeon&m=luck&panel=x&test=yes&credit=all", "period=30d", 5},
+		{"filters, one twice, one with commas", "f=is,visit:country,DE&f=is,visit:country,DE&f=contains,event:page,a,b%26c", "f=is%2Cvisit%3Acountry%2CDE&f=contains%2Cevent%3Apage%2Ca%2Cb%26c&period=30d", 0},
+		{"bad filters", "f=is&f=is,visit:shoe,x&f=like,visit:os,x&f=matches,event:page,(", "period=30d", 4},
+		{"test rows of one panel", "test=1&panel=pages", "panel=pages&period=30d&test=1", 0},
 	}
 	for _, tt := range tests {
 		in, err := url.ParseQuery(tt.in)
@@ -45,8 +53,8 @@ func TestViewPath(t *testing.T) {
 		if got, want := v.Path(), "/dashboards/shop.example?"+tt.want; got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, want)
 		}
-		if bad := tt.name == "bad dates" || tt.name == "bad filters"; bad != (len(v.Problems) > 0) {
-			t.Errorf("%s: problems %q", tt.name, v.Problems)
+		if len(v.Problems) != tt.problems {
+			t.Errorf("%s: problems %q, want %d", tt.name, v.Problems, tt.problems)
 		}
 	}
 }
