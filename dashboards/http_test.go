@@ -226,7 +226,7 @@ func TestPages(t *testing.T) {
 			"Banner shown 200", "Decisions 103 52% of banners", // 103 ÷ 200
 			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each <10 –", "Analytics 60 58%",
 			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each <10 –",
-			"Passed the gate 0", "Sent 1", "Acknowledged 1", "Waiting 7 and up to 5 not looked at yet", "Oldest waits 1h 30m", "Rule 12 VALUE OUT OF BOUNDS 40", "Texts longer than the recipient takes, cut <10", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
+			"Events accepted, Passed the gate Every event that was let in", "larger than the events of the Stats API", "Passed the gate 0", "Sent 1", "Acknowledged 1", "Waiting 7 and up to 5 not looked at yet", "Oldest waits 1h 30m", "Rule 12 VALUE OUT OF BOUNDS 40", "Texts longer than the recipient takes, cut <10", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("page does not say %q", want)
