@@ -1,7 +1,6 @@
 package dashboards
 
 import (
-	"net/url"
 	"testing"
 	"time"
 
@@ -56,14 +55,7 @@ func TestImportedIsApart(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			q, err := url.ParseQuery(tt.address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := askChart(t.Context(), conn, ReadView(site, q, now), now)
-			if err != nil {
-				t.Fatal(err)
-			}
+			c := drawn(t, conn, site, tt.address)
 			got := map[string]beside{}
 			for _, p := range c.Points {
 				b := beside{Value: p.Text, Imported: p.ImportedText}

@@ -3,7 +3,6 @@ package dashboards
 import (
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -13,13 +12,9 @@ import (
 )
 
 // drawn is the chart of an address.
-func drawn(t *testing.T, db query.Querier, site *consent.Site, address string, at time.Time) Chart {
+func drawn(t *testing.T, db query.Querier, site *consent.Site, address string) Chart {
 	t.Helper()
-	q, err := url.ParseQuery(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := askChart(t.Context(), db, ReadView(site, q, at), at)
+	c, err := askChart(t.Context(), db, viewOf(t, site, address), now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +50,7 @@ func TestChartOverClockChanges(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := drawn(t, conn, site, tt.address, now)
+			c := drawn(t, conn, site, tt.address)
 			got := map[string]point{}
 			for _, p := range c.Points {
 				if p.Value > 0 || p.Before > 0 {
@@ -109,7 +104,7 @@ func TestChartBounds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got := map[string]bounds{}
-			for _, p := range drawn(t, conn, located(t, tt.zone), tt.address, now).Points {
+			for _, p := range drawn(t, conn, located(t, tt.zone), tt.address).Points {
 				if _, asked := tt.want[p.Label]; !asked {
 					continue
 				}
@@ -149,7 +144,7 @@ func TestChartBefore(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			points := drawn(t, conn, located(t, "Europe/Berlin"), tt.address, now).Points
+			points := drawn(t, conn, located(t, "Europe/Berlin"), tt.address).Points
 			sum := 0.0
 			for _, p := range points {
 				sum += p.Before

@@ -2,7 +2,6 @@ package dashboards
 
 import (
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -62,11 +61,7 @@ func TestGaps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			q, err := url.ParseQuery(tt.address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			v := ReadView(policy(t, "shop.example").Site, q, now)
+			v := viewOf(t, policy(t, "shop.example").Site, tt.address)
 			gaps, err := askGaps(t.Context(), conn, v, Waiting{"google-analytics": tt.waiting}, now)
 			if err != nil || len(gaps) != 1 {
 				t.Fatalf("%d gaps, %v", len(gaps), err)

@@ -21,6 +21,16 @@ func located(t *testing.T, name string) *consent.Site {
 	return &site
 }
 
+// viewOf reads the query string of an address.
+func viewOf(t *testing.T, site *consent.Site, address string) View {
+	t.Helper()
+	q, err := url.ParseQuery(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ReadView(site, q, now)
+}
+
 // TestViewPath checks that an address survives being read and written.
 func TestViewPath(t *testing.T) {
 	t.Parallel()
@@ -45,11 +55,7 @@ func TestViewPath(t *testing.T) {
 		{"test rows of one panel", "test=1&panel=pages", "panel=pages&period=30d&test=1", 0},
 	}
 	for _, tt := range tests {
-		in, err := url.ParseQuery(tt.in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := ReadView(site, in, now)
+		v := viewOf(t, site, tt.in)
 		if got, want := v.Path(), "/dashboards/shop.example?"+tt.want; got != want {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, want)
 		}
@@ -103,11 +109,7 @@ func TestBefore(t *testing.T) {
 		{"America/Santiago", "from=2026-09-06&to=2026-09-06", "2026-09-05 00:00 -04", "2026-09-06 01:00 -03", "2026-09-06 01:00 -03"},
 	}
 	for _, tt := range tests {
-		in, err := url.ParseQuery(tt.query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		whole, sofar := ReadView(located(t, tt.zone), in, now).before(now)
+		whole, sofar := viewOf(t, located(t, tt.zone), tt.query).before(now)
 		const layout = "2006-01-02 15:04 MST"
 		got := [3]string{whole.From.Format(layout), whole.To.Format(layout), sofar.To.Format(layout)}
 		if want := [3]string{tt.from, tt.to, tt.sofar}; got != want {
