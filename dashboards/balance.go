@@ -52,26 +52,28 @@ func (a Account) refused() (n uint64) {
 	return n
 }
 
-// accounts writes a balance down; nil where nobody keeps one.
+// accounts writes a balance down; nil where nobody keeps one. Small counts are
+// told as such, but never that something is missing.
 func accounts(b *Balance, zone *time.Location) *Accounts {
 	if b == nil {
 		return nil
 	}
-	count := func(n uint64) string { return thousands(float64(n)) }
+	all, refused := b.Total, b.Total.refused()
 	out := &Accounts{
 		Since:    b.Since.In(zone).Format("2 January, 15:04"),
-		Received: count(b.Total.Received), Stored: count(b.Total.Stored), Refused: count(b.Total.refused()),
-		Waiting: count(b.Total.Waiting + b.Carried), Unaccounted: thousands(float64(b.Total.Unaccounted)), Even: b.Total.Unaccounted == 0,
-		Reasons: cells(b.Total.Refused, reasonName),
+		Received: total(all.Received, all.Stored, refused, all.Waiting, all.Dead), Stored: atLeast(all.Stored), Refused: atLeast(refused),
+		Waiting: atLeast(all.Waiting + b.Carried), Unaccounted: thousands(float64(all.Unaccounted)), Even: all.Unaccounted == 0,
+		Reasons: cells(all.Refused, reasonName),
 	}
-	if b.Total.Dead > 0 {
-		out.Dead = count(b.Total.Dead)
+	if all.Dead > 0 {
+		out.Dead = atLeast(all.Dead)
 	}
 	for i := len(b.Minutes) - 1; i >= max(0, len(b.Minutes)-shownMinutes); i-- {
 		m := b.Minutes[i]
+		stored, refused := m.Stored+m.Dead, m.refused()
 		out.Minutes = append(out.Minutes, MinuteLine{
-			Time: m.Start.In(zone).Format("2 Jan 15:04"), Received: count(m.Received), Stored: count(m.Stored + m.Dead),
-			Refused: count(m.refused()), Waiting: count(m.Waiting), Unaccounted: thousands(float64(m.Unaccounted)),
+			Time: m.Start.In(zone).Format("2 Jan 15:04"), Received: total(m.Received, stored, refused, m.Waiting), Stored: atLeast(stored),
+			Refused: atLeast(refused), Waiting: atLeast(m.Waiting), Unaccounted: thousands(float64(m.Unaccounted)),
 		})
 	}
 	return out

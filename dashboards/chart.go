@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +39,7 @@ type Point struct {
 	Value      float64
 	Text       string
 	Before     float64 // of the same place in the period before
-	BeforeText string  // "" where that was shorter
+	BeforeText string  // "" for an hour that clocks left out there
 	Future     bool    // has not begun yet: there is no value
 	Partial    bool    // has not ended yet
 
@@ -87,35 +86,37 @@ var unitNames = map[query.Unit]string{query.Count: "count", query.Ratio: "ratio"
 func askChart(ctx context.Context, db query.Querier, v View, now time.Time) (Chart, error) {
 	bucket := v.bucket()
 	c := Chart{Bucket: strings.TrimPrefix(bucket, "time:")}
+	q := v.query()
 	for _, h := range headlines {
 		if h.metric == v.Metric {
-			c.Title = h.title
+			h = h.of(v)
+			c.Title, q.Metrics = h.title, metricsOf(h.metric)
 		}
 	}
-	q := v.query()
-	q.Metrics = metricsOf(v.Metric)
 	q.Dimensions = dimensionsOf(bucket)
 	unit := q.Metrics[0].Unit
 	c.Unit = unitNames[unit]
-	span, _ := v.before(now)
-	labels, values, err := bucketed(ctx, db, q, v.span, bucket)
+	parts := buckets(v.span, bucket)
+	earlier := v.back(parts)
+	values, err := inBuckets(ctx, db, q, parts)
 	if err != nil {
 		c.Failed = true
 		return c, err
 	}
-	earlier, before, err := bucketed(ctx, db, q, span, bucket)
+	was, err := before(ctx, db, q, earlier, bucket)
 	if err != nil {
 		c.Failed = true
 		return c, err
 	}
-	for i, label := range labels {
-		p := Point{Label: label, Value: values[i], Text: number(unit, values[i])}
-		if i < len(earlier) {
-			p.Before, p.BeforeText = before[i], number(unit, before[i])
+	for i, part := range parts {
+		p := v.point(part, bucket, now)
+		p.Value, p.Text = values[i], number(unit, values[i])
+		if earlier[i].start.Before(earlier[i].end) {
+			p.Before, p.BeforeText = was[i], number(unit, was[i])
 		}
-		p.describe(v, bucket, now)
 		c.Points = append(c.Points, p)
 	}
+	c.tellApart()
 	if err := errors.Join(c.addImported(ctx, db, v), c.addMarks(ctx, db, v)); err != nil {
 		c.Failed = true
 		return c, err
@@ -124,56 +125,41 @@ func askChart(ctx context.Context, db query.Querier, v View, now time.Time) (Cha
 	return c, nil
 }
 
-// bucketed returns the buckets of a period and q's metric in each. The hour that
-// comes twice when clocks go back is one bucket.
-func bucketed(ctx context.Context, db query.Querier, q query.Query, p query.Period, bucket string) ([]string, []float64, error) {
-	q.From, q.To = p.From, p.To
-	result, err := query.Run(ctx, db, q)
-	if err != nil {
-		return nil, nil, err
+// point is a bucket in words, without its figures.
+func (v View) point(b bucket, dimension string, now time.Time) Point {
+	words, short := "Mon 2 Jan 2006", "2 Jan"
+	switch dimension {
+	case "time:hour":
+		words, short = hourWords, "15:04"
+	case "time:week":
+		words = "Week of 2 Jan 2006"
+	case "time:month":
+		words, short = "January 2006", "Jan 2006"
 	}
-	at := make(map[string]float64, len(result.Rows))
-	for _, row := range result.Rows {
-		at[row.Dimensions[0]] += row.Metrics[0]
+	p := Point{
+		Label: b.start.Format(words), Short: b.start.Format(short), start: b.start, end: b.end,
+		Future: b.start.After(now), Partial: b.end.After(now) && !b.start.After(now),
 	}
-	labels, _ := p.Labels(bucket) // at most a few hundred: bucket is chosen by the length of the period
-	labels = slices.Compact(labels)
-	values := make([]float64, len(labels))
-	for i, label := range labels {
-		values[i] = at[label]
+	if dimension != "time:hour" {
+		closer := v
+		closer.Period, closer.From, closer.To = Custom, b.start.Format(time.DateOnly), b.end.Add(-time.Second).Format(time.DateOnly)
+		p.Path = closer.Path()
 	}
-	return labels, values, nil
+	return p
 }
 
-// describe turns a bucket's name into words and finds out where now is.
-func (p *Point) describe(v View, bucket string, now time.Time) {
-	layout, words, short := time.DateOnly, "Mon 2 Jan 2006", "2 Jan"
-	span := 24 * time.Hour
-	closer := v
-	closer.Period = Custom
-	switch bucket {
-	case "time:hour":
-		layout, words, short, span = time.DateTime, "Mon 2 Jan, 15:04", "15:04", time.Hour
-		closer.Period = v.Period
-	case "time:week":
-		words, span = "Week of 2 Jan 2006", 7*24*time.Hour
-	case "time:month":
-		words, short, span = "January 2006", "Jan 2006", 0
+const hourWords = "Mon 2 Jan, 15:04"
+
+// tellApart adds the zone to the two hours of one name, when clocks go back.
+func (c *Chart) tellApart() {
+	times := map[string]int{}
+	for _, p := range c.Points {
+		times[p.Label]++
 	}
-	start, err := time.ParseInLocation(layout, p.Label, v.zone())
-	if err != nil {
-		return
-	}
-	end := start.Add(span)
-	if span == 0 {
-		end = start.AddDate(0, 1, 0)
-	}
-	p.start, p.end = start, end
-	p.Label, p.Short = start.Format(words), start.Format(short)
-	p.Future, p.Partial = start.After(now), end.After(now) && !start.After(now)
-	if closer.Period == Custom {
-		closer.From, closer.To = start.Format(time.DateOnly), end.Add(-time.Hour).Format(time.DateOnly)
-		p.Path = closer.Path()
+	for i := range c.Points {
+		if p := &c.Points[i]; times[p.Label] > 1 {
+			p.Label = p.start.Format(hourWords + " MST")
+		}
 	}
 }
 

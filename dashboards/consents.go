@@ -54,22 +54,22 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 	}
 	decisions := counts.Total(consent.CountDecision)
 	out := Consents{
-		Views:     thousands(float64(counts.Total(consent.CountView))),
-		Decisions: thousands(float64(decisions)),
-		Signals:   thousands(float64(counts.Total(consent.CountGPC))),
-		Accepted:  thousands(float64(counts.Total(consent.CountEvent))),
+		Views:     atLeast(counts.Total(consent.CountView)),
+		Decisions: atLeast(decisions),
+		Signals:   atLeast(counts.Total(consent.CountGPC)),
+		Accepted:  atLeast(counts.Total(consent.CountEvent)),
 		ByKind: cells(counts[consent.CountDecision], func(key string) string {
 			return cmp.Or(methodNames[consent.Method(key)], sentence(key))
 		}),
 		Refused: cells(counts[consent.CountRefusal], reasonName),
 	}
 	if n := counts.Total(consent.CountOutside); n > 0 {
-		out.Outside = "fewer than 10"
-		if n >= SmallCell {
-			out.Outside = thousands(float64(n))
+		out.Outside = atLeast(n)
+		if small(n) {
+			out.Outside = "fewer than 10"
 		}
 	}
-	if rate, ok := counts.DecisionRate(); ok {
+	if rate, ok := counts.DecisionRate(); ok && !small(decisions) && !small(counts.Total(consent.CountView)) {
 		out.Rate = share(rate)
 	}
 	for _, p := range purposes {
@@ -83,35 +83,38 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 	return out, nil
 }
 
-// cells lists counts, most first, the small ones as one.
+// cells lists counts, most first, the small ones as one; what even that one
+// counts is told from SmallCell on.
 func cells(counts map[string]uint64, name func(string) string) []Line {
-	var total, most, small uint64
+	var all, most, rest uint64
 	var keys []string
-	few := 0
 	for key, n := range counts {
-		total += n
+		all += n
 		if n < SmallCell {
-			small += n
-			few++
+			rest += n
 			continue
 		}
 		keys = append(keys, key)
 		most = max(most, n)
 	}
-	most = max(most, small)
+	most = max(most, rest)
 	slices.SortFunc(keys, func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
 	line := func(label string, n uint64) Line {
 		return Line{
 			Label: label, Width: 100 * float64(n) / float64(most),
-			Values: []string{thousands(float64(n)), share(float64(n) / float64(total))},
+			Values: []string{thousands(float64(n)), share(float64(n) / float64(all))},
 		}
 	}
 	var out []Line
 	for _, key := range keys {
 		out = append(out, line(visible(name(key)), counts[key]))
 	}
-	if few > 0 && small > 0 {
-		out = append(out, line("Fewer than 10 each", small))
+	if rest > 0 {
+		l := line("Fewer than 10 each", rest)
+		if small(rest) {
+			l.Values, l.Width = []string{atLeast(rest), "–"}, 0
+		}
+		out = append(out, l)
 	}
 	return out
 }

@@ -26,6 +26,20 @@ type Queue struct {
 	Unread uint64
 }
 
+func (q Queue) words() string {
+	if q.Unread == 0 {
+		return plainCount(q.Events)
+	}
+	return fmt.Sprintf("%s and up to %s not looked at yet", plainCount(q.Events), plainCount(q.Unread))
+}
+
+// within is the part of a queue that n events can be.
+func (q Queue) within(n uint64) Queue {
+	q.Events = min(q.Events, n)
+	q.Unread = min(q.Unread, n-q.Events)
+	return q
+}
+
 // Forwards is the panel about what was sent on to others.
 type Forwards struct {
 	Destinations []Destination
@@ -64,7 +78,7 @@ func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting,
 	}
 	by := tallies(outcomes, waiting)
 	accepted, refused := counts.Total(consent.CountEvent), counts.Total(consent.CountRefusal)
-	out := Forwards{Received: plainCount(accepted + refused), Stored: plainCount(accepted)}
+	out := Forwards{Received: total(accepted+refused, accepted, refused), Stored: atLeast(accepted)}
 	if len(by) > 0 {
 		out.Path = sitePath(v.Site.Domain) + "/google-analytics"
 	}
@@ -77,10 +91,7 @@ func askForwards(ctx context.Context, db query.Querier, v View, waiting Waiting,
 			Reasons: byCount(t.reasons, plainCount), Changed: byCount(changedAt(counts, name), atLeast),
 		}
 		if q, known := waiting[name]; known {
-			d.Waiting = plainCount(q.Events)
-			if q.Unread > 0 {
-				d.Waiting += fmt.Sprintf(" and up to %s not looked at yet", plainCount(q.Unread))
-			}
+			d.Waiting = q.words()
 			if !q.Oldest.IsZero() {
 				d.Oldest = duration(max(0, now.Sub(q.Oldest)))
 			}
@@ -155,10 +166,23 @@ func byCount(counts map[string]uint64, write func(uint64) string) []Line {
 
 func plainCount(n uint64) string { return thousands(float64(n)) }
 
-// atLeast writes a count that could be somebody's as less than SmallCell.
-func atLeast(n uint64) string {
-	if n > 0 && n < SmallCell {
-		return fmt.Sprintf("<%d", SmallCell)
+// small reports whether a count could be somebody's.
+func small(n uint64) bool { return n > 0 && n < SmallCell }
+
+// atLeast writes a small count as less than SmallCell.
+func atLeast(n uint64) string { return total(n, n) }
+
+// total writes a sum of which some parts are written by atLeast. Where one of
+// them is small it is a bound, from which no subtraction leads to the part.
+func total(n uint64, parts ...uint64) string {
+	bound := n
+	for _, part := range parts {
+		if small(part) {
+			bound += SmallCell - part
+		}
+	}
+	if bound > n {
+		return "<" + plainCount(bound)
 	}
 	return plainCount(n)
 }

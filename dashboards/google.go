@@ -2,6 +2,7 @@ package dashboards
 
 import (
 	"context"
+	"time"
 
 	"sluice/consent"
 	"sluice/dashboards/query"
@@ -81,10 +82,11 @@ var googleReports = []GoogleReport{
 }
 
 // Gap is how the events of a period part on the way to one destination. The
-// parts add up to Received, but for what waits or is under way.
+// parts add up to Received, but for what is under way.
 type Gap struct {
 	Destination                                                              string
 	Received, NotConsented, Refused, NotMeant, Cancelled, Dead, Acknowledged string
+	Waiting                                                                  string // "" where the period does not reach to now, or nobody knows
 }
 
 // GoogleAnalytics is the page about what Google Analytics will and will not
@@ -104,8 +106,9 @@ var unconsented = []consent.Reason{
 
 // askGaps reads where events went. The periods of counters are whole hours, so
 // the parts of a period that has not ended may differ from their sum by what is
-// under way.
-func askGaps(ctx context.Context, db query.Querier, v View, waiting Waiting) ([]Gap, error) {
+// under way. What waits now is no part of a period that ended before: how much of
+// it happened then nobody knows.
+func askGaps(ctx context.Context, db query.Querier, v View, waiting Waiting, now time.Time) ([]Gap, error) {
 	counts, err := query.CountsIn(ctx, db, v.Site.Domain, v.span)
 	if err != nil {
 		return nil, err
@@ -123,11 +126,18 @@ func askGaps(ctx context.Context, db query.Querier, v View, waiting Waiting) ([]
 	by := tallies(outcomes, waiting)
 	for _, name := range sortedKeys(by) {
 		t := by[name].states
-		ended := t["acknowledged"] + t["cancelled"] + t["dead"] + waiting[name].Events
-		out = append(out, Gap{
-			Destination: visible(name), Received: plainCount(accepted + refused), NotConsented: atLeast(no), Refused: atLeast(refused - no),
-			NotMeant: plainCount(accepted - min(accepted, ended)), Cancelled: plainCount(t["cancelled"]), Dead: plainCount(t["dead"]), Acknowledged: plainCount(t["acknowledged"]),
-		})
+		left := accepted - min(accepted, t["acknowledged"]+t["cancelled"]+t["dead"])
+		gap := Gap{
+			Destination: visible(name), NotConsented: atLeast(no), Refused: atLeast(refused - no),
+			Cancelled: plainCount(t["cancelled"]), Dead: plainCount(t["dead"]), Acknowledged: plainCount(t["acknowledged"]),
+		}
+		if q, known := waiting[name]; known && !now.Before(v.span.From) && now.Before(v.span.To) {
+			q = q.within(left)
+			gap.Waiting = q.words()
+			left -= q.Events + q.Unread
+		}
+		gap.NotMeant, gap.Received = atLeast(left), total(accepted+refused, no, refused-no, left)
+		out = append(out, gap)
 	}
 	return out, nil
 }

@@ -50,7 +50,7 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 	}
 	q := v.query()
 	for _, h := range headlines {
-		q.Metrics = append(q.Metrics, metricsOf(h.metric)...)
+		q.Metrics = append(q.Metrics, metricsOf(h.of(v).metric)...)
 	}
 	earlier := q
 	earlier.From, earlier.To = before.From, before.To
@@ -73,7 +73,7 @@ func askFigures(ctx context.Context, db query.Querier, v View, now time.Time) (F
 		drawing := v
 		drawing.Metric = h.metric
 		out.List = append(out.List, Figure{
-			Title: h.title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula), Source: m.Source,
+			Title: h.of(v).title, Value: number(m.Unit, is.Rows[0].Metrics[i]), Formula: sentence(m.Formula), Source: m.Source,
 			Change: moved, Path: drawing.Path(), Drawn: v.Metric == h.metric,
 		})
 	}

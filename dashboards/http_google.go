@@ -27,11 +27,12 @@ func (h *Handler) GetGoogleAnalytics(c echo.Context) error {
 	if !u.sees(p.Site.Domain) {
 		return fmt.Errorf("site %s: %w", p.Site.Domain, consent.ErrUnknownSite)
 	}
-	v := ReadView(p.Site, c.QueryParams(), h.now())
+	now := h.now()
+	v := ReadView(p.Site, c.QueryParams(), now)
 	page := GoogleAnalytics{View: v, Dates: dates(v.span), Reports: googleReports}
 	ctx, cancel := context.WithTimeout(c.Request().Context(), pageTime)
 	defer cancel()
-	if page.Gaps, err = askGaps(ctx, h.db, v, h.waiting(v.Site.Domain)); err != nil {
+	if page.Gaps, err = askGaps(ctx, h.db, v, h.waiting(v.Site.Domain), now); err != nil {
 		h.log.ErrorContext(ctx, "panel failed", "panel", "google-analytics", "site", v.Site.Domain, "err", err)
 		page.Failed = true
 	}

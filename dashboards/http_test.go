@@ -2,7 +2,6 @@ package dashboards
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,11 +11,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-	"github.com/google/go-cmp/cmp"
 	"github.com/labstack/echo/v4"
 	"golang.org/x/net/html"
 
@@ -24,11 +21,12 @@ import (
 	"sluice/collector/store/storetest"
 	"sluice/consent"
 	"sluice/dashboards/query"
+	"sluice/static/browsertest"
 )
 
 func TestMain(m *testing.M) {
 	engine.MainIfChild()
-	os.Exit(m.Run())
+	os.Exit(browsertest.Main(m))
 }
 
 // now is a Monday, 14:20 UTC.
@@ -41,7 +39,7 @@ func policy(t *testing.T, domain string) *consent.Policy {
 		t.Fatal(err)
 	}
 	site := &consent.Site{Domain: domain, TimeZone: zone, ConsentDays: 180, Notice: consent.NoticeInfo{Version: "1"}, TestHosts: []string{"localhost"},
-		Goals:    []consent.Goal{{Name: hostile[1], Path: "/*"}},
+		Goals:    []consent.Goal{{Name: hostile[1], Path: "/*"}, {Name: "Sale", Event: "Bought"}},
 		Funnels:  []consent.Funnel{{Name: "Way", Steps: []consent.Goal{{Name: hostile[0], Path: hostile[0]}, {Name: "{{.}}", Event: hostile[0]}}}},
 		Variants: []consent.Variant{{Name: "short", Share: 50}},
 	}
@@ -51,10 +49,10 @@ func policy(t *testing.T, domain string) *consent.Policy {
 
 // open returns pages over db for a user who sees shop.example, but not
 // secret.example.
-func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
+func open(t *testing.T, db query.Querier, log *slog.Logger, with ...func(*Options)) *echo.Echo {
 	t.Helper()
 	sees := func(site string) bool { return site == "shop.example" }
-	h, err := New(Options{
+	o := Options{
 		Sites: consent.NewSites(policy(t, "shop.example"), policy(t, "secret.example")),
 		DB:    db,
 		User:  func(echo.Context) (User, bool) { return User{Email: "ada@example.com", Sees: sees}, true },
@@ -75,11 +73,16 @@ func open(t *testing.T, db query.Querier, log *slog.Logger) *echo.Echo {
 		},
 		Logger: log,
 		Now:    func() time.Time { return now },
-	})
+	}
+	for _, change := range with {
+		change(&o)
+	}
+	h, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := echo.New()
+	e.Static("/assets", "../static/dist")
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		if err := c.String(http.StatusTeapot, err.Error()); err != nil {
 			t.Error(err)
@@ -226,9 +229,9 @@ func TestPages(t *testing.T) {
 			"Monday, 23 November 2026", "so far", "Europe/Berlin",
 			"Tag outside the gate: a Google tag loaded before consent, on the pages of 12 decisions.",
 			"Banner shown 200", "Decisions 103 52% of banners", // 103 ÷ 200
-			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each 3 3%", "Analytics 60 58%",
-			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each 9 9%",
-			"Passed the gate 0", "Sent 1", "Acknowledged 1", "Waiting 7 and up to 5 not looked at yet", "Oldest waits 1h 30m", "Rule 12 VALUE OUT OF BOUNDS 40", "Texts longer than the recipient takes, cut <10", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
+			"Accepted all 60 58%", "Rejected all 40 39%", "Fewer than 10 each <10 –", "Analytics 60 58%",
+			"Bot: crawler 30 30%", "Excluded: country 11 11%", "Fewer than 10 each <10 –",
+			"Events accepted, Passed the gate Every event that was let in", "larger than the events of the Stats API", "Passed the gate 0", "Sent 1", "Acknowledged 1", "Waiting 7 and up to 5 not looked at yet", "Oldest waits 1h 30m", "Rule 12 VALUE OUT OF BOUNDS 40", "Texts longer than the recipient takes, cut <10", "Cancelled 1", "Dead 1", "Cancelled: Consent withdrawn 1",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("page does not say %q", want)
@@ -382,113 +385,6 @@ func words(t *testing.T, page []byte) string {
 	}
 	text := strings.Join(strings.Fields(b.String()), " ")
 	return strings.ReplaceAll(text, " ,", ",")
-}
-
-// broken is an engine whose queries with some words fail.
-type broken struct {
-	query.Querier
-	words []string
-}
-
-func (b broken) Query(ctx context.Context, text string, args ...any) (driver.Rows, error) {
-	for _, w := range b.words {
-		if strings.Contains(text, w) {
-			return nil, errors.New("engine is away")
-		}
-	}
-	return b.Querier.Query(ctx, text, args...)
-}
-
-// TestFailedPanels checks that a panel that cannot be read says so, and nothing
-// else changes.
-func TestFailedPanels(t *testing.T) {
-	t.Parallel()
-	db := openHostile(t)
-	tests := []struct {
-		name   string
-		words  []string
-		failed []string // sections
-		logged int      // queries
-	}{
-		{"one panel", []string{"visit_browser"}, []string{"browsers"}, 1},
-		{"counters and forwards", []string{"FROM counters", "FROM forwards"}, []string{"Visitors over time", "consent", "forwards"}, 3},
-		{"receipts", []string{"FROM receipts"}, []string{"consent"}, 1},
-		{"headline", []string{"s5"}, []string{"Headline figures"}, 1},
-		{"what is measured, in one query", []string{"multiIf("}, []string{"searches", "outbound", "downloads", "forms", "missing"}, 1},
-		{"vitals", []string{"LCP"}, []string{"vitals"}, 1},
-		{"everything", []string{"SELECT"}, []string{
-			"Headline figures", "Visitors over time", "pages", "entries", "exits", "sources", "channels", "campaigns", "countries", "events",
-			"goals", "revenue", "searches", "outbound", "downloads", "forms", "missing", "browsers", "systems", "devices", "vitals", "Way", "consent", "forwards",
-		}, 20},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			var log bytes.Buffer
-			e := open(t, broken{db, tt.words}, slog.New(slog.NewTextHandler(&log, nil)))
-			root, err := html.Parse(get(t, e, "/dashboards/shop.example").Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for n := range root.Descendants() {
-				if attribute(n, "class") != "failed" {
-					continue
-				}
-				section := n.Parent
-				for section.Data != "section" {
-					section = section.Parent
-				}
-				name := attribute(section, "id")
-				if name == "" {
-					name = attribute(section, "aria-label")
-				}
-				got = append(got, name)
-				for d := range section.Descendants() {
-					if d.Data == "td" || d.Data == "dd" {
-						t.Errorf("section %s failed, and shows a figure", name)
-					}
-				}
-			}
-			if diff := cmp.Diff(tt.failed, got); diff != "" {
-				t.Errorf("failed sections (-want +got):\n%s", diff)
-			}
-			if n := strings.Count(log.String(), "panel failed"); n != tt.logged {
-				t.Errorf("%d failures are logged, want %d:\n%s", n, tt.logged, &log)
-			}
-		})
-	}
-}
-
-// hanging is an engine that never answers.
-type hanging struct{}
-
-func (hanging) Query(ctx context.Context, _ string, _ ...any) (driver.Rows, error) {
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-// TestEngineThatHangs wants every page and the Stats API to say so before the
-// server gives up writing.
-func TestEngineThatHangs(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		e := open(t, hanging{}, nil)
-		question := httptest.NewRequest(http.MethodPost, "/api/v2/query", strings.NewReader(`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day"}`))
-		question.Header.Set("Content-Type", "application/json")
-		for want, r := range map[string]*http.Request{
-			query.ErrUnavailable.Error(): question,
-			"could not be read just now": httptest.NewRequest(http.MethodGet, "/dashboards/shop.example", nil),
-			"could not be read":          httptest.NewRequest(http.MethodGet, "/dashboards", nil),
-		} {
-			begun := time.Now()
-			w := httptest.NewRecorder()
-			e.ServeHTTP(w, r)
-			if took := time.Since(begun); !strings.Contains(w.Body.String(), want) || took >= 15*time.Second {
-				t.Errorf("%s after %v: %s\nwant %q in less than 15 s", r.URL, took, w.Body, want)
-			}
-		}
-	})
 }
 
 func attribute(n *html.Node, key string) string {

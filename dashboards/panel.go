@@ -122,6 +122,7 @@ func (p panel) query(v View) query.Query {
 
 // ask fills a table.
 func (p panel) ask(ctx context.Context, db query.Querier, v View) (Table, error) {
+	p = p.of(v)
 	t, q, condition := p.table(v), p.query(v), p.only
 	if p.event != "" {
 		condition = [3]string{"is", "event:name", p.event}

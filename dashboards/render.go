@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -123,21 +124,36 @@ func chips(v View) []Chip {
 	return out
 }
 
-// words says a condition as people do: "Country is Germany".
+// words says a condition as people do: "Country is Germany". Of several panels
+// with one dimension the first names it: a file is a link too, not every link a
+// file.
 func (c Condition) words() string {
 	subject, value := sentence(afterColon(c.Dimension)), c.Value
-	for _, p := range panels {
-		if p.dimension != c.Dimension {
-			continue
-		}
+	if name, own := strings.CutPrefix(c.Dimension, "event:props:"); own {
+		subject = "Property " + visible(name)
+	}
+	if i := slices.IndexFunc(panels, func(p panel) bool { return p.dimension == c.Dimension }); i >= 0 {
+		p := panels[i]
 		if subject = p.column; p.key == "entries" || p.key == "exits" {
 			subject = strings.TrimSuffix(p.title, "s")
 		}
-		if p.label != nil && c.Op == "is" && value != c.filter.Dimension.Unset {
+		if p.label != nil && c.readable() {
 			value = p.label(value)
 		}
 	}
 	return subject + " " + operatorWords[c.Op] + " " + visible(value)
+}
+
+// readable reports whether the value may be written as people read it: a whole
+// one, or a part of a page's path. A pattern stays as it was written.
+func (c Condition) readable() bool {
+	switch c.Op {
+	case "is", "is_not":
+		return c.Value != c.filter.Dimension.Unset
+	case "contains", "contains_not":
+		return strings.HasSuffix(c.Dimension, "page")
+	}
+	return false
 }
 
 func afterColon(name string) string {

@@ -53,6 +53,7 @@ func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report 
 // refused.
 func (h *Handler) askAll(ctx context.Context, v View, p *consent.Policy) (r Report, ok bool) {
 	now := h.now()
+	v.eventsAlone = h.eventsAlone(ctx, v)
 	r = Report{View: v, Dates: dates(v.span), Partial: now.Before(v.span.To)}
 
 	var group errgroup.Group
@@ -90,7 +91,9 @@ func (h *Handler) askAll(ctx context.Context, v View, p *consent.Policy) (r Repo
 		ask(one.key, func() (err error) { r.Tables[i], err = one.ask(ctx, h.db, v); return err })
 	}
 	ask("measured", func() error { return askTogether(ctx, h.db, v, r.Tables) })
-	ask("fared", func() (err error) { r.Fared, err = askFared(ctx, h.db, v); return err })
+	if !v.eventsAlone {
+		ask("fared", func() (err error) { r.Fared, err = askFared(ctx, h.db, v); return err })
+	}
 	r.Funnels = make([]Funnel, len(v.Site.Funnels))
 	for i, f := range v.Site.Funnels {
 		ask("funnel", func() (err error) { r.Funnels[i], err = askFunnel(ctx, h.db, v, f); return err })

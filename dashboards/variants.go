@@ -30,26 +30,18 @@ func askVariants(ctx context.Context, db query.Querier, v View, counts query.Cou
 		if variant == consent.UsualVariant {
 			label = "The usual banner"
 		}
-		l := Line{Label: visible(label), Values: []string{thousands(float64(counts[consent.CountView][consent.ViewVariant+variant]))}}
+		l := Line{Label: visible(label), Values: []string{atLeast(counts[consent.CountView][consent.ViewVariant+variant])}}
 		var decisions uint64
 		for _, o := range answers[variant] {
 			decisions = max(decisions, o.Decisions)
 		}
-		l.Values = append(l.Values, few(decisions))
+		l.Values = append(l.Values, atLeast(decisions))
 		for _, p := range purposes {
 			l.Values = append(l.Values, interval(answers[variant][p]))
 		}
 		out.Lines = append(out.Lines, l)
 	}
 	return out, nil
-}
-
-// few hides a small count.
-func few(n uint64) string {
-	if 0 < n && n < SmallCell {
-		return fmt.Sprintf("<%d", SmallCell)
-	}
-	return thousands(float64(n))
 }
 
 // interval is a rate with its interval of 95 %.

@@ -50,3 +50,30 @@ func TestVariantsPanel(t *testing.T) {
 		t.Errorf("the table of variants (-want +got):\n%s", diff)
 	}
 }
+
+// TestFewDecisions: what one visitor did shows that the banner works, and not
+// how often it was shown, answered or refused.
+func TestFewDecisions(t *testing.T) {
+	t.Parallel()
+	conn := storetest.Open(t).Conn()
+	if err := conn.Exec(t.Context(), `INSERT INTO counters (site, hour, kind, key, n, keep_until) VALUES
+		('shop.example', '2026-11-23 10:00:00', 'view', 'variant:short', 2, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'decision', 'accept_all', 1, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'gpc', '', 1, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'event', '', 120, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'refusal', 'no_consent', 1, '2100-01-01')`); err != nil {
+		t.Fatal(err)
+	}
+	text := words(t, get(t, open(t, conn, nil), "/dashboards/shop.example?period=day").Body.Bytes())
+	for _, want := range []string{
+		"Banner shown <10 Decisions <10 Refused by GPC <10 Events accepted 120", "Decisions Kind Count Share Fewer than 10 each <10 –",
+		"Refused events Reason Count Share Fewer than 10 each <10 –", "short <10", "Received <130 Passed the gate 120",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("page does not say %q", want)
+		}
+	}
+	if strings.Contains(text, "of banners") || t.Failed() {
+		t.Errorf("page tells the share of so few, or lacks something:\n%s", text)
+	}
+}

@@ -26,7 +26,8 @@ type View struct {
 	// in effect.
 	Problems []string
 
-	span query.Period
+	span        query.Period
+	eventsAlone bool // as EventsAlone has it
 }
 
 // credit stands for query.LastNonDirect in an address.
@@ -68,14 +69,21 @@ const maxConditions = 20
 // Problems.
 func ReadView(site *consent.Site, q url.Values, now time.Time) View {
 	v := View{Site: site, Period: q.Get("period"), Metric: q.Get("m"), Test: q.Get("test") == "1", Panel: q.Get("panel"), Attribution: query.VisitSource}
-	if q.Get("credit") == credit {
+	if source := q.Get("credit"); source == credit {
 		v.Attribution = query.LastNonDirect
+	} else {
+		v.replaced(source, "The attribution of this address is not one that Sluice knows; a visit's source is its own.")
+	}
+	if test := q.Get("test"); test != "0" && test != "1" {
+		v.replaced(test, "Test traffic is shown with test=1; this address says something else.")
 	}
 	v.readPeriod(q.Get("from"), q.Get("to"), now)
 	if !slices.ContainsFunc(headlines, func(h headline) bool { return h.metric == v.Metric }) {
+		v.replaced(v.Metric, "The chart's figure in this address is not one that Sluice draws; visitors are shown.")
 		v.Metric = headlines[0].metric
 	}
 	if _, ok := findPanel(v.Panel); !ok {
+		v.replaced(v.Panel, "The panel of this address is not one that Sluice has; all are shown.")
 		v.Panel = ""
 	}
 	for _, f := range q["f"] {
@@ -97,6 +105,14 @@ func ReadView(site *consent.Site, q url.Values, now time.Time) View {
 	return v
 }
 
+// replaced notes that a part of the address is not in effect; one that is absent
+// was not asked for.
+func (v *View) replaced(part, problem string) {
+	if part != "" {
+		v.Problems = append(v.Problems, problem)
+	}
+}
+
 func (v *View) readPeriod(from, to string, now time.Time) {
 	zone := v.zone()
 	if v.Period == Custom || v.Period == "" && from != "" {
@@ -106,9 +122,11 @@ func (v *View) readPeriod(from, to string, now time.Time) {
 			return
 		}
 		v.Problems = append(v.Problems, "These dates are not in effect: "+err.Error()+".")
+		v.Period = ""
 	}
 	span, ok := query.Named(v.Period, zone, now, time.Time{})
 	if !ok || v.Period == query.PeriodAll {
+		v.replaced(v.Period, "The period of this address is not one that these pages have; the last 30 days are shown.")
 		v.Period = defaultPeriod
 		span, _ = query.Named(v.Period, zone, now, time.Time{})
 	}
@@ -186,17 +204,34 @@ func (v View) filter() query.Filter {
 // before it. sofar ends as far into it as now is into v's, so that a morning is
 // not held against a whole day.
 func (v View) before(now time.Time) (whole, sofar query.Period) {
-	back := func(t time.Time) time.Time { return t.AddDate(0, -12, 0) }
-	if v.Period != year {
-		days := int(v.span.To.Sub(v.span.From).Round(24*time.Hour) / (24 * time.Hour))
-		back = func(t time.Time) time.Time { return t.AddDate(0, 0, -days) }
-	}
-	whole = query.Period{From: back(v.span.From), To: back(v.span.To)}
+	whole = query.Period{From: v.earlier(v.span.From), To: v.earlier(v.span.To)}
 	sofar = whole
 	if now = now.In(v.zone()); now.After(v.span.From) && now.Before(v.span.To) {
-		sofar.To = back(now)
+		sofar.To = v.earlier(now)
+		if sofar.To.Before(sofar.From) { // clocks skipped the first hour
+			sofar.To = sofar.From
+		}
 	}
 	return whole, sofar
+}
+
+// earlier is the moment that a moment of v's period is compared with: by the
+// same clock, but a day's first moment with the first of another, which need not
+// be 00:00.
+func (v View) earlier(t time.Time) time.Time {
+	months, days := 12, 0
+	if v.Period != year {
+		months, days = 0, int(v.span.To.Sub(v.span.From).Round(24*time.Hour)/(24*time.Hour))
+	}
+	y, m, d := t.Date()
+	if t.Equal(midnight(y, m, d, v.zone())) {
+		return midnight(y, m-time.Month(months), d-days, v.zone())
+	}
+	moved := t.AddDate(0, -months, -days)
+	if first := moved.Add(-time.Hour); first.Hour() == moved.Hour() { // an hour that came twice there begins with the first
+		return first
+	}
+	return moved
 }
 
 // bucket is the time dimension of the chart.

@@ -1,8 +1,6 @@
 package static_test
 
 import (
-	"encoding/json"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -28,32 +26,18 @@ func (d *door) dress(layout, dir string, theme map[string]string) {
 	}
 }
 
-// faults runs axe-core on the whole page, with the rules of every tag that it
-// has, the experimental ones and those of level AAA among them.
-const faults = `axe.run(document, {
-	runOnly: { type: 'tag', values: [...new Set(axe.getRules().flatMap((rule) => rule.tags))] }, resultTypes: ['violations'],
-}).then(({ violations }) => violations.map((v) => v.id + ': ' + v.nodes.map((n) => [n.target, n.failureSummary].join(' ')).join('; ')))`
-
 // TestAccessible looks for faults in both layers, where a choice is asked again,
 // in the place of a frame that waits and in the inspector, in every layout,
 // direction, theme, colour scheme and width.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
-	axe, err := os.ReadFile("../node_modules/axe-core/axe.min.js")
-	if err != nil {
-		t.Fatalf("%v: run npm ci", err)
-	}
-	source, err := json.Marshal(string(axe))
-	if err != nil {
-		t.Fatal(err)
-	}
 	check := func(t *testing.T, b *tab, state string) {
 		t.Helper()
 		for _, scheme := range []string{"light", "dark"} {
 			for _, width := range widths {
 				b.Look(browsertest.View{Width: width, Height: 900, Media: map[string]string{"prefers-color-scheme": scheme}})
 				b.Rested()
-				for _, fault := range eval[[]string](b, faults) {
+				for _, fault := range b.Faults() {
 					t.Errorf("%s, %s, %d px: %s", state, scheme, width, fault)
 				}
 			}
@@ -72,11 +56,11 @@ func TestAccessible(t *testing.T) {
 				d.banner["close_button"] = true
 				b := d.open("/article.html")
 				b.Asked()
-				look := "(0, eval)(" + string(source) + ", 0)"
-				b.Run(look)
+				b.Axe()
 				check(t, b, "first layer")
 				again := d.again("/waiting.html?sluice=debug")
-				again.Run("((document.documentElement.dir = '" + dir + "'), " + look + ")")
+				again.Run(`(document.documentElement.dir = '` + dir + `')`)
+				again.Axe()
 				again.Until(`document.querySelector('sluice-frame')?.shadowRoot.querySelector('button')`)
 				again.Run(`sluice.track('early')`) // a line in the inspector
 				check(t, again, "asked again")
