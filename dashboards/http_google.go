@@ -30,7 +30,7 @@ func (h *Handler) GetGoogleAnalytics(c echo.Context) error {
 	now := h.now()
 	v := ReadView(p.Site, c.QueryParams(), now)
 	page := GoogleAnalytics{View: v, Dates: dates(v.span), Reports: googleReports}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), pageTime)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), h.pageTime)
 	defer cancel()
 	if page.Gaps, err = askGaps(ctx, h.db, v, h.waiting(v.Site.Domain), now); err != nil {
 		h.log.ErrorContext(ctx, "panel failed", "panel", "google-analytics", "site", v.Site.Domain, "err", err)

@@ -39,7 +39,7 @@ const (
 // report fills the page of a view. Where ClickHouse cannot compile one of its
 // patterns, they are not in effect.
 func (h *Handler) report(ctx context.Context, v View, p *consent.Policy) Report {
-	ctx, cancel := context.WithTimeout(ctx, pageTime)
+	ctx, cancel := context.WithTimeout(ctx, h.pageTime)
 	defer cancel()
 	r, ok := h.askAll(ctx, v, p)
 	if !ok {
@@ -136,7 +136,7 @@ type Summary struct {
 
 // summaries asks for the last 30 days of every site.
 func (h *Handler) summaries(ctx context.Context, sites []*consent.Site) []Summary {
-	ctx, cancel := context.WithTimeout(ctx, pageTime)
+	ctx, cancel := context.WithTimeout(ctx, h.pageTime)
 	defer cancel()
 	now := h.now()
 	out := make([]Summary, len(sites))
