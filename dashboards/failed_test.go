@@ -108,7 +108,7 @@ func (hanging) Query(ctx context.Context, _ string, _ ...any) (driver.Rows, erro
 func TestEngineThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := open(t, hanging{}, nil)
+		e := open(t, hanging{}, nil, func(o *Options) { o.PageTime = 0 })
 		question := httptest.NewRequest(http.MethodPost, "/api/v2/query", strings.NewReader(`{"site_id":"shop.example","metrics":["visitors"],"date_range":"day"}`))
 		question.Header.Set("Content-Type", "application/json")
 		question.Header.Set("Authorization", "Bearer x")

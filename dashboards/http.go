@@ -1,6 +1,7 @@
 package dashboards
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,21 +42,24 @@ type Options struct {
 	// Balance returns what became of a site's events since the server started;
 	// nil, or a nil balance, where nobody counts.
 	Balance func(site string) *Balance
-	Logger  *slog.Logger     // nil discards
-	Now     func() time.Time // nil means time.Now
+	// PageTime is how long the queries of a page may take; 0 means 10 s.
+	PageTime time.Duration
+	Logger   *slog.Logger     // nil discards
+	Now      func() time.Time // nil means time.Now
 }
 
 // Handler serves the pages and the Stats API. It is safe for concurrent use.
 type Handler struct {
-	sites   *consent.Sites
-	db      query.Querier
-	user    func(echo.Context) (User, bool)
-	key     func(echo.Context) (func(string) error, error)
-	waiting func(string) Waiting
-	balance func(string) *Balance
-	pages   *pages
-	log     *slog.Logger
-	now     func() time.Time
+	sites    *consent.Sites
+	db       query.Querier
+	user     func(echo.Context) (User, bool)
+	key      func(echo.Context) (func(string) error, error)
+	waiting  func(string) Waiting
+	balance  func(string) *Balance
+	pageTime time.Duration
+	pages    *pages
+	log      *slog.Logger
+	now      func() time.Time
 }
 
 // New checks the options and parses the templates.
@@ -63,7 +67,7 @@ func New(o Options) (*Handler, error) {
 	if o.Sites == nil || o.DB == nil || o.User == nil || o.Key == nil {
 		return nil, errors.New("dashboards need Sites, DB, User and Key")
 	}
-	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, key: o.Key, waiting: o.Waiting, balance: o.Balance, log: o.Logger, now: o.Now}
+	h := &Handler{sites: o.Sites, db: o.DB, user: o.User, key: o.Key, waiting: o.Waiting, balance: o.Balance, pageTime: cmp.Or(o.PageTime, pageTime), log: o.Logger, now: o.Now}
 	if h.waiting == nil {
 		h.waiting = func(string) Waiting { return nil }
 	}
@@ -178,7 +182,7 @@ func (h *Handler) PostQuery(c echo.Context) error {
 	if err := mayQuery(p.Site.Domain); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Request().Context(), pageTime)
+	ctx, cancel := context.WithTimeout(c.Request().Context(), h.pageTime)
 	defer cancel()
 	out, err := query.Answer(ctx, h.db, in, p.Site, h.now())
 	if err != nil {

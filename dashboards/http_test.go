@@ -71,8 +71,9 @@ func open(t *testing.T, db query.Querier, log *slog.Logger, with ...func(*Option
 		Waiting: func(string) Waiting {
 			return Waiting{"google-analytics": {Events: 7, Oldest: now.Add(-90 * time.Minute), Unread: 5}}
 		},
-		Logger: log,
-		Now:    func() time.Time { return now },
+		PageTime: 5 * time.Minute, // of a machine that does much else
+		Logger:   log,
+		Now:      func() time.Time { return now },
 	}
 	for _, change := range with {
 		change(&o)
