@@ -104,9 +104,8 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 		all[s.Name] = s
 	}
 	o.Services = byName(all)
-	o.Installation = snippet.Installation{
-		Domain: p.Site.Domain, Host: consent.HostOf(p.Site.PublicURL), Base: p.Site.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen),
-	}
+	in := snippet.Installation{Domain: p.Site.Domain, Base: p.Site.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen)}
+	o.Installation = in.At(p.Site.PublicURL)
 	return o, nil
 }
 

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/consent"
 	"sluice/server/config"
 	"sluice/server/snippet"
 )
@@ -105,9 +104,10 @@ func siteToInstall(path, domain string) (snippet.Installation, error) {
 		return snippet.Installation{}, &usageError{fmt.Sprintf("name one of the sites with --site: %s", strings.Join(domains, ", "))}
 	}
 	s := sites[i]
-	return snippet.Installation{
-		Domain: s.Domain, Host: consent.HostOf(s.PublicURL), Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: rootDoors(c.Sites[i].Accept),
-	}, nil
+	in := snippet.Installation{
+		Domain: s.Domain, Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: rootDoors(c.Sites[i].Accept),
+	}
+	return in.At(s.PublicURL), nil
 }
 
 // rootDoors are the paths that the trackers of others ask for, whatever
