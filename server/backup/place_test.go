@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -185,6 +186,55 @@ func TestBucketFailures(t *testing.T) {
 			}
 			if objects, uploads := f.Left(); len(objects) != 0 || uploads != 0 {
 				t.Errorf("left behind: %d objects, %d uploads", len(objects), uploads)
+			}
+		})
+	}
+}
+
+// TestBucketOfAStranger: not every 2xx is a backup.
+func TestBucketOfAStranger(t *testing.T) {
+	t.Parallel()
+	f := s3test.New(t)
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		stored bool
+	}{
+		"a page": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<!doctype html><title>Welcome</title>")
+		}, false},
+		"a page with a tag": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("ETag", `"37-x"`)
+			io.WriteString(w, "<!doctype html><title>Welcome</title>")
+		}, false},
+		"a weak tag": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("ETag", `W/"0-x"`) }, false},
+		"nothing":    {func(http.ResponseWriter, *http.Request) {}, false},
+		"accepted":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }, false},
+		"stored, without a tag": {func(w http.ResponseWriter, r *http.Request) {
+			f.ServeHTTP(w, r)
+			w.Header().Del("ETag")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewServer(tc.answer)
+			t.Cleanup(s.Close)
+			b := bucketOf(f, "")
+			b.Endpoint, b.Client = s.URL, s.Client()
+			u, err := b.Create(t.Context(), "sluice-20261123T214501Z.tar.zst")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(u, "an archive"); err != nil {
+				t.Fatal(err)
+			}
+			err = u.Commit()
+			if tc.stored && err != nil {
+				t.Errorf("stored, and yet: %v", err)
+			}
+			if !tc.stored && (err == nil || !strings.Contains(err.Error(), "it does not speak S3")) {
+				t.Errorf("got %v, want that it does not speak S3", err)
 			}
 		})
 	}
