@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -189,7 +190,14 @@ func TestBackupWithoutKeys(t *testing.T) {
 	r.mustVisit(t, v, "/a")
 	r.settled(t)
 	folder := t.TempDir()
-	mustRun(t, "backup", "--no-keys", folder, "--config", i.file("embedded"))
+	killed := filepath.Join(folder, ".sluice-20200101T000000Z.tar.zst.partial-1")
+	if err := errors.Join(os.WriteFile(killed, nil, 0o600), os.Chtimes(killed, time.Time{}, time.Now().AddDate(0, 0, -2))); err != nil {
+		t.Fatal(err)
+	}
+	_, notes, err := run(t, "backup", "--no-keys", folder, "--config", i.file("embedded"))
+	if err != nil || !strings.Contains(notes, "removed "+killed) {
+		t.Errorf("what a killed backup has left: %v\n%s", err, notes)
+	}
 	archive := archiveIn(t, folder)
 	if slices.ContainsFunc(manifestOf(t, archive).Files, func(f backup.File) bool { return strings.HasPrefix(f.Name, "keys") }) {
 		t.Error("the archive holds keys")
@@ -199,7 +207,7 @@ func TestBackupWithoutKeys(t *testing.T) {
 		t.Parallel()
 		to := newInstallation(t)
 		_, notes, err := run(t, "restore", archive, "--data-dir", to.dir, "--config", to.file("embedded"))
-		if err != nil || !strings.Contains(notes, "Put keys/token.key back") {
+		if err != nil || !strings.Contains(notes, "Put keys/token.key back") || !strings.Contains(notes, "without keys/client.key") {
 			t.Fatalf("restore: %v\n%s", err, notes)
 		}
 		_, _, err = run(t, "serve", "--config", to.file(nowhere))
@@ -316,13 +324,13 @@ func TestRestoreSaysWhatItErases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &restored{}
+	out := &restored{manifest: backup.Manifest{Keys: true}}
 	for _, domain := range []string{"example.com", "gone.example", "", "gone.example"} {
 		out.noteUnknown(c, domain)
 	}
 	var notes []string
 	out.remind(func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }, c, false)
-	if all := strings.Join(notes, "\n"); !strings.Contains(all, "of gone.example, not in the configuration") {
+	if all := strings.Join(notes, "\n"); strings.Contains(all, "client.key") || !strings.Contains(all, "of gone.example, not in the configuration") {
 		t.Errorf("notes: %s", all)
 	}
 	for _, later := range []bool{false, true} {

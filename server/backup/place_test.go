@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +127,47 @@ func TestFolderKeepsNothingHalf(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestSweep removes what killed backups have left, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Now()
+	const gone = ".sluice-20261123T214501Z.tar.zst.partial-123456789"
+	const goneToo = ".sluice-20261122T214501Z-before-0012_x.tar.zst.age.partial-1"
+	old := []string{
+		gone, goneToo,
+		"sluice-20261123T214501Z.tar.zst", "sluice-20261123T214501Z.tar.zst.partial-1",
+		".sluice-20261123T214501Z.tar.zst.partial-", ".sluice-20261123T214501Z.tar.zst.partial-1.txt",
+		".sluice-mine.tar.zst.partial-1", ".sluice-20261123T214501Z.tar.zst",
+	}
+	const young = ".sluice-20261124T214501Z.tar.zst.partial-1"
+	for _, name := range append(slices.Clone(old), young) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("keys"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range old {
+		if err := os.Chtimes(filepath.Join(dir, name), now, now.Add(-25*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := ".sluice-20261121T214501Z.tar.zst.partial-1"
+	if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	got, err := backup.Folder(dir).Sweep(now.Add(-24 * time.Hour))
+	if err != nil || !cmp.Equal(got, []string{goneToo, gone}) {
+		t.Errorf("removed %v, %v; want %v", got, err, []string{goneToo, gone})
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != len(old)-2+2 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if got, err := backup.Folder(filepath.Join(dir, "none")).Sweep(now); err != nil || got != nil {
+		t.Errorf("a folder that is not there: %v, %v", got, err)
 	}
 }
 
