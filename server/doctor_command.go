@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"sluice/consent"
@@ -80,8 +79,7 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 	}
 	delete(all, consent.Statistics)
 	c, err := loadConfig(path)
-	var missing *usageError
-	if errors.As(err, &missing) && path == "" && os.Getenv("SLUICE_CONFIG") == "" {
+	if unconfigured(path, err) {
 		o.Services = byName(all)
 		return o, nil
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -75,8 +74,7 @@ func runRestore(ctx context.Context, t terminal, args []string) error {
 // machine may come before it.
 func restoreConfig(flag string, later bool) (c *config.Config, note string, err error) {
 	c, err = loadConfig(flag)
-	var missing *usageError
-	if flag == "" && os.Getenv("SLUICE_CONFIG") == "" && errors.As(err, &missing) {
+	if unconfigured(flag, err) {
 		note = "there is no " + configPath(flag) + ": restored for the embedded engine, with default retention"
 		if later {
 			note += "; what was collected under a consent that --consent-index withdraws is erased on every site, as nothing here says on_withdrawal: anonymise"

@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -77,8 +75,7 @@ func printParts(t terminal, target string, parts []snippet.Part, only string) er
 // configuration has it; without a configuration as its defaults would.
 func siteToInstall(path, domain string) (snippet.Installation, error) {
 	c, err := loadConfig(path)
-	var missing *usageError
-	if errors.As(err, &missing) && path == "" && os.Getenv("SLUICE_CONFIG") == "" {
+	if unconfigured(path, err) {
 		if domain == "" {
 			return snippet.Installation{}, &usageError{"there is no sluice.yaml here: name it with --config, or the site with --site"}
 		}
