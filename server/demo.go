@@ -74,6 +74,9 @@ func newDemo(listen, dir string, out io.Writer) (*demoServers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find --data-dir: %w", err)
 	}
+	if err := checkAddress(listen); err != nil {
+		return nil, err
+	}
 	if err := claimDemoFolder(dir); err != nil {
 		return nil, err
 	}
@@ -271,18 +274,24 @@ func (d *demoServers) say(format string, args ...any) {
 	fmt.Fprintf(d.out, format+"\n", args...)
 }
 
+// checkAddress refuses what nobody can listen on, before anything is begun.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return &usageError{fmt.Sprintf("demo: --listen %q is not host:port", address)}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return &usageError{fmt.Sprintf("demo: --listen %q: %q is not a port; there are 0 to 65535, and 0 takes any", address, port)}
+	}
+	return nil
+}
+
 // listenNear listens on the address, or on a free port of the same host where
 // it is taken.
 func listenNear(address string) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, &usageError{fmt.Sprintf("demo: --listen %q is not host:port", address)}
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return nil, &usageError{fmt.Sprintf("demo: --listen %q: %q is not a port; there are 0 to 65535, and 0 takes any", address, port)}
-	}
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, unix.EADDRINUSE) {
+		host, _, _ := net.SplitHostPort(address)
 		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
 	if err != nil {

@@ -119,19 +119,29 @@ func TestDemoListen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
+	d, err := newDemo(taken.Addr().String(), t.TempDir(), io.Discard)
+	if err != nil || d.sluice == taken.Addr().String() {
+		t.Fatalf("where the port is taken: %+v, %v", d, err)
+	}
+	d.hangUp()
 	for address, want := range map[string]string{
-		taken.Addr().String(): "",
-		"127.0.0.1:99999":     `"99999" is not a port`,
-		"127.0.0.1:-1":        `"-1" is not a port`,
-		"127.0.0.1:http":      `"http" is not a port`,
-		"127.0.0.1":           "is not host:port",
+		"127.0.0.1:99999": `"99999" is not a port`,
+		"127.0.0.1:-1":    `"-1" is not a port`,
+		"127.0.0.1:http":  `"http" is not a port`,
+		"127.0.0.1":       "is not host:port",
 	} {
-		l, err := listenNear(address)
+		dir := filepath.Join(t.TempDir(), "demo")
+		d, err := newDemo(address, dir, io.Discard)
 		if err == nil {
-			l.Close()
+			d.hangUp()
+			t.Errorf("%s is taken for %s", address, d.sluice)
+			continue
 		}
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || Report(io.Discard, err) != 2) {
+		if !strings.Contains(err.Error(), want) || Report(io.Discard, err) != 2 {
 			t.Errorf("%s: %v, want %q and status 2", address, err, want)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: the folder was made all the same", address)
 		}
 	}
 }
