@@ -90,6 +90,7 @@ func (b *backupJob) make(ctx context.Context) (made madeBackup, err error) {
 		return made, err
 	}
 	begun := b.now()
+	b.sweepPlace(begun)
 	name := backup.Name(begun, b.occasion, len(recipients) > 0)
 	upload, err := b.place.Create(ctx, name)
 	if err != nil {
@@ -102,6 +103,26 @@ func (b *backupJob) make(ctx context.Context) (made madeBackup, err error) {
 	}
 	made.size = out.n
 	return made, upload.Commit()
+}
+
+// partialAge is how long an archive that nobody writes to any more is left
+// alone: no backup pauses for a day.
+const partialAge = 24 * time.Hour
+
+// sweepPlace removes what killed backups have left in the folder. What cannot
+// be removed is no reason to make no backup.
+func (b *backupJob) sweepPlace(now time.Time) {
+	folder, ok := b.place.(backup.Folder)
+	if !ok {
+		return // a bucket shows no upload that was not completed
+	}
+	removed, err := folder.Sweep(now.Add(-partialAge))
+	for _, name := range removed {
+		b.warn("removed %s, which a backup that was killed has left", folder.Path(name))
+	}
+	if err != nil {
+		b.warn("%v", err)
+	}
 }
 
 // write writes the archive's files.

@@ -6,10 +6,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 
 	_ "time/tzdata" // sites name time zones; a bare container has no database of them
+
+	"golang.org/x/sys/unix"
 
 	"sluice/server/config"
 )
@@ -62,14 +67,23 @@ func (e *usageError) Error() string { return e.problem }
 // Run runs the command that args name. It returns when the command has ended;
 // a server ends when ctx is done.
 func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) error {
-	t := terminal{stdin, stdout, stderr}
+	out := &checkedWriter{w: stdout}
+	err := dispatch(ctx, args, terminal{stdin, out, stderr})
+	if err != nil {
+		return err
+	}
+	return out.failed()
+}
+
+// dispatch finds the command.
+func dispatch(ctx context.Context, args []string, t terminal) error {
 	if len(args) == 0 {
-		help(stderr)
+		help(t.err)
 		return &usageError{"a command is needed"}
 	}
 	switch args[0] {
 	case "help", "-h", "-help", "--help":
-		help(stdout)
+		help(t.out)
 		return nil
 	}
 	for _, c := range commands() {
@@ -78,8 +92,36 @@ func Run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 			return c.run(ctx, t, args[len(words):])
 		}
 	}
-	help(stderr)
+	help(t.err)
 	return &usageError{fmt.Sprintf("there is no command %q", strings.Join(args, " "))}
+}
+
+// checkedWriter keeps the first error of what it writes to, so that no command
+// has to look at each line that it prints: a snippet or a password's hash that
+// did not reach its file is no success.
+type checkedWriter struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (c *checkedWriter) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, err := c.w.Write(p)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
+}
+
+func (c *checkedWriter) failed() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return fmt.Errorf("not everything was printed: %w", c.err)
+	}
+	return nil
 }
 
 func help(w io.Writer) {
@@ -151,13 +193,28 @@ func configPath(flag string) string {
 	return "sluice.yaml"
 }
 
-// loadConfig reads the configuration that --config names.
+// loadConfig reads the configuration that --config names. Whatever keeps it
+// from being read is an error of the command line: exit status 2.
 func loadConfig(flag string) (*config.Config, error) {
-	c, err := config.Load(configPath(flag))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, &usageError{fmt.Sprintf("there is no %s; name the configuration with --config, or write one:\n\n  sites:\n    - domain: example.com\n", configPath(flag))}
+	path := configPath(flag)
+	c, err := config.Load(path)
+	var problems *config.Problems
+	switch {
+	case err == nil || errors.As(err, &problems):
+		return c, err
+	case errors.Is(err, fs.ErrNotExist):
+		problem := fmt.Sprintf("there is no %s; name the configuration with --config, or write one:\n\n  sites:\n    - domain: example.com\n", path)
+		return nil, errors.Join(&usageError{problem}, fs.ErrNotExist)
+	case errors.Is(err, unix.EISDIR):
+		return nil, &usageError{fmt.Sprintf("%s is a folder; --config names a file, such as %s", path, filepath.Join(path, "sluice.yaml"))}
 	}
-	return c, err
+	return nil, &usageError{err.Error()}
+}
+
+// unconfigured reports whether loadConfig found nothing where nobody named a
+// file: some commands can do without.
+func unconfigured(flag string, err error) bool {
+	return flag == "" && os.Getenv("SLUICE_CONFIG") == "" && errors.Is(err, fs.ErrNotExist)
 }
 
 func runCheck(_ context.Context, t terminal, args []string) error {

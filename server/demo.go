@@ -13,9 +13,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/collector/ga4/standin"
 	"sluice/server/config"
@@ -71,10 +74,13 @@ func newDemo(listen, dir string, out io.Writer) (*demoServers, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find --data-dir: %w", err)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make --data-dir: %w", err)
+	if err := checkAddress(listen); err != nil {
+		return nil, err
 	}
-	d := &demoServers{out: out, dir: dir, password: strings.ToLower(rand.Text()[:12]), configuration: filepath.Join(dir, "sluice.yaml")}
+	if err := claimDemoFolder(dir); err != nil {
+		return nil, err
+	}
+	d := &demoServers{out: out, dir: dir, password: strings.ToLower(rand.Text()[:12]), configuration: filepath.Join(dir, demoFile)}
 	first, err := listenNear(listen)
 	if err != nil {
 		return nil, err
@@ -108,7 +114,7 @@ func newDemo(listen, dir string, out io.Writer) (*demoServers, error) {
 }
 
 // demoConfig is the configuration as a site's owner would write it.
-const demoConfig = `# Written by sluice demo at every start.
+const demoConfig = demoHeading + `
 server:
   listen: %q
   public_url: "http://%s"
@@ -133,11 +139,7 @@ users:
 
 // run serves until ctx is done; everything it started has ended then.
 func (d *demoServers) run(ctx context.Context, events int, log *slog.Logger) error {
-	c, err := config.Load(d.configuration)
-	if err != nil {
-		return err
-	}
-	m, err := assemble(c, log, time.Now)
+	m, err := d.open(log)
 	if err != nil {
 		return err
 	}
@@ -169,11 +171,31 @@ func (d *demoServers) run(ctx context.Context, events int, log *slog.Logger) err
 	return err
 }
 
+// open assembles the server. What an interrupted history has left goes before.
+func (d *demoServers) open(log *slog.Logger) (*machine, error) {
+	c, err := config.Load(d.configuration)
+	if err != nil {
+		return nil, err
+	}
+	torn, err := clearTornDemo(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	if torn {
+		d.say("The start before this one ended while it made its history: starting over.")
+	}
+	return assemble(c, log, time.Now)
+}
+
 // history makes a year of visits at the first start.
 func (d *demoServers) history(ctx context.Context, m *machine, events int) error {
 	policy, err := m.ledger.Sites.Lookup("localhost")
 	if err != nil {
 		return fmt.Errorf("write the demo's history: %w", err)
+	}
+	unmark, err := markTornDemo(d.dir)
+	if err != nil {
+		return err
 	}
 	d.say("Making a year of visits: about %d events …", events)
 	start := m.now()
@@ -183,7 +205,10 @@ func (d *demoServers) history(ctx context.Context, m *machine, events int) error
 	}
 	kept, err := h.Write(ctx)
 	if err != nil {
-		return fmt.Errorf("write the demo's history: %w", err)
+		return fmt.Errorf("write the demo's history (the next start begins it anew): %w", err)
+	}
+	if err := unmark(); err != nil {
+		return err
 	}
 	d.say("%d events of visitors who agreed, in %.1f s.", kept, m.now().Sub(start).Seconds())
 	return nil
@@ -249,21 +274,30 @@ func (d *demoServers) say(format string, args ...any) {
 	fmt.Fprintf(d.out, format+"\n", args...)
 }
 
+// checkAddress refuses what nobody can listen on, before anything is begun.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return &usageError{fmt.Sprintf("demo: --listen %q is not host:port", address)}
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return &usageError{fmt.Sprintf("demo: --listen %q: %q is not a port; there are 0 to 65535, and 0 takes any", address, port)}
+	}
+	return nil
+}
+
 // listenNear listens on the address, or on a free port of the same host where
 // it is taken.
 func listenNear(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
-	if err == nil {
-		return l, nil
+	if errors.Is(err, unix.EADDRINUSE) {
+		host, _, _ := net.SplitHostPort(address)
+		l, err = net.Listen("tcp", net.JoinHostPort(host, "0"))
 	}
-	host, _, splitErr := net.SplitHostPort(address)
-	if splitErr != nil {
-		return nil, &usageError{fmt.Sprintf("demo: --listen %q is not host:port", address)}
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	if l, free := net.Listen("tcp", net.JoinHostPort(host, "0")); free == nil {
-		return l, nil
-	}
-	return nil, fmt.Errorf("listen: %w", err)
+	return l, nil
 }
 
 // nextPort is the address n ports further on; port 0, which is any, where

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 
 	"sluice/consent"
@@ -80,8 +79,7 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 	}
 	delete(all, consent.Statistics)
 	c, err := loadConfig(path)
-	var missing *usageError
-	if errors.As(err, &missing) && path == "" && os.Getenv("SLUICE_CONFIG") == "" {
+	if unconfigured(path, err) {
 		o.Services = byName(all)
 		return o, nil
 	}
@@ -104,9 +102,8 @@ func doctorOptions(path, page string) (doctor.Options, error) {
 		all[s.Name] = s
 	}
 	o.Services = byName(all)
-	o.Installation = snippet.Installation{
-		Domain: p.Site.Domain, Host: consent.HostOf(p.Site.PublicURL), Base: p.Site.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen),
-	}
+	in := snippet.Installation{Domain: p.Site.Domain, Base: p.Site.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen)}
+	o.Installation = in.At(p.Site.PublicURL)
 	return o, nil
 }
 

@@ -34,21 +34,21 @@ type importJob struct {
 
 // runImport brings in what another tool has counted, while the server runs too.
 func runImport(ctx context.Context, t terminal, args []string) error {
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
-		return &usageError{"import: name the tool first, one of " + strings.Join(importer.Tools(), ", ")}
-	}
-	tool := args[0]
-	if !slices.Contains(importer.Tools(), tool) {
-		return &usageError{fmt.Sprintf("import: there is no import from %q; use one of %s, or list, or remove", tool, strings.Join(importer.Tools(), ", "))}
+	tool := ""
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		tool, args = args[0], args[1:]
 	}
 	var path, site, from, to *string
-	files, err := mixed(t, "import", args[1:], func(fs *flag.FlagSet) {
+	files, err := mixed(t, "import", args, func(fs *flag.FlagSet) {
 		path = configFlag(fs)
 		site = fs.String("site", "", "the `domain` of the site that the figures are of")
 		from = fs.String("from", "", "the first `date` to take, like 2024-01-01")
 		to = fs.String("to", "", "the last `date` to take")
 	})
 	if err != nil {
+		return err
+	}
+	if err := checkTool(tool); err != nil {
 		return err
 	}
 	if len(files) == 0 || *site == "" {
@@ -70,6 +70,17 @@ func runImport(ctx context.Context, t terminal, args []string) error {
 	return job.run(ctx, tool, files)
 }
 
+func checkTool(tool string) error {
+	known := strings.Join(importer.Tools(), ", ")
+	switch {
+	case tool == "":
+		return &usageError{"import: name the tool first, one of " + known}
+	case !slices.Contains(importer.Tools(), tool):
+		return &usageError{fmt.Sprintf("import: there is no import from %q; use one of %s, or list, or remove", tool, known)}
+	}
+	return nil
+}
+
 // mixed parses flags that stand before, between or behind other arguments, and
 // returns these.
 func mixed(t terminal, name string, args []string, define func(*flag.FlagSet)) ([]string, error) {
@@ -77,7 +88,7 @@ func mixed(t terminal, name string, args []string, define func(*flag.FlagSet)) (
 	fs, err := flags(t, name, args, len(args), define)
 	for err == nil && fs.NArg() > 0 {
 		rest = append(rest, fs.Arg(0))
-		if err = fs.Parse(fs.Args()[1:]); err != nil {
+		if err = fs.Parse(fs.Args()[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 			err = &usageError{name + ": " + err.Error()}
 		}
 	}
@@ -285,7 +296,13 @@ func withImports(ctx context.Context, t terminal, name string, args []string, ch
 	if err != nil {
 		return err
 	}
-	s, err := store.OpenForImport(ctx, storeOptions(c, slog.New(slog.DiscardHandler)))
+	// Where nothing has been stored there is no import to see or to take back,
+	// and no reason to begin a database: the reading form says so.
+	open := store.OpenForImport
+	if _, err := os.Stat(filepath.Join(c.DataDir, "engine")); c.ClickHouse.Embedded() && errors.Is(err, os.ErrNotExist) {
+		open = store.OpenForReading
+	}
+	s, err := open(ctx, storeOptions(c, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}

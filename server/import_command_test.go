@@ -1,7 +1,10 @@
 package server
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -92,17 +95,40 @@ func TestImportWaits(t *testing.T) {
 	t.Setenv("SLUICE_LIBCHDB", storetest.Library(t))
 	c := newCommandLine(t)
 	args := []string{exported(t, time.Now().UTC().AddDate(0, 0, -30), 3), "--site", "example.com"}
+	c.want(0, "import plausible", args, "3 of them new")
 	release, err := lockImport(c.data)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.want(1, "import plausible", args, "another import", "wait until it has ended")
 	c.want(1, "import remove", []string{uuid.NewString()}, "another import", "wait until it has ended")
-	c.want(0, "import list", nil, "nothing was imported")
+	c.want(0, "import list", nil, "complete")
 	if err := release(); err != nil {
 		t.Fatal(err)
 	}
-	c.want(0, "import plausible", args, "3 of them new")
+	c.want(0, "import plausible", args, "0 of them new")
+}
+
+// TestNothingImported: to look at what is not there creates nothing.
+func TestNothingImported(t *testing.T) {
+	t.Parallel()
+	c := newCommandLine(t)
+	c.want(1, "import list", nil, "holds no data yet")
+	c.want(1, "import remove", []string{uuid.NewString()}, "holds no data yet")
+	if _, err := os.Stat(c.data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("data_dir is there now: %v", err)
+	}
+}
+
+// TestImportHelp shows the options wherever they are asked for.
+func TestImportHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-h"}, {"--help"}, {"plausible", "-h"}, {"plausible", "x.csv", "--help"}, {"list", "-h"}} {
+		out, errs, err := run(t, append([]string{"import"}, args...)...)
+		if status := Report(io.Discard, err); status != 0 || !strings.Contains(out+errs, "-config file") {
+			t.Errorf("sluice import %v: status %d:\n%s%s", args, status, out, errs)
+		}
+	}
 }
 
 // TestImportUsage wants a remedy for every command line that says too little.

@@ -61,6 +61,7 @@ type restored struct {
 	delivered uint64            // records
 	erased    int               // erasures that were made up for
 	withdrawn int               // withdrawals that were
+	unknown   []string          // sites of those that are not configured
 	heads     []consent.Head    // of the chains that were checked
 	broken    error             // why the ledger is not whole, nil where it is
 }

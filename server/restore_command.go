@@ -2,12 +2,12 @@ package server
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -36,7 +36,7 @@ func runRestore(ctx context.Context, t terminal, args []string) error {
 	case *dir == "":
 		return &usageError{"restore: --data-dir names the empty folder to restore into"}
 	}
-	c, note, err := restoreConfig(*path)
+	c, note, err := restoreConfig(*path, *later != "")
 	if err != nil {
 		return err
 	}
@@ -72,11 +72,14 @@ func runRestore(ctx context.Context, t terminal, args []string) error {
 
 // restoreConfig reads the configuration where there is one. A restore on a new
 // machine may come before it.
-func restoreConfig(flag string) (c *config.Config, note string, err error) {
+func restoreConfig(flag string, later bool) (c *config.Config, note string, err error) {
 	c, err = loadConfig(flag)
-	var missing *usageError
-	if flag == "" && os.Getenv("SLUICE_CONFIG") == "" && errors.As(err, &missing) {
-		return config.Default(), "there is no " + configPath(flag) + ": restored for the embedded engine, with default retention", nil
+	if unconfigured(flag, err) {
+		note = "there is no " + configPath(flag) + ": restored for the embedded engine, with default retention"
+		if later {
+			note += "; what was collected under a consent that --consent-index withdraws is erased on every site, as nothing here says on_withdrawal: anonymise"
+		}
+		return config.Default(), note, nil
 	}
 	return c, "", err
 }
@@ -124,6 +127,13 @@ func (r *restored) remind(warn func(string, ...any), c *config.Config, newKeys b
 	case !r.manifest.Keys && len(c.Keys.Token) == 0:
 		warn("the archive has no keys. Put keys/token.key back (mode 0600), or set keys.token, before the first start: without it `sluice serve` refuses to start, " +
 			"as every visitor's token would be worthless. To go on without it, restore with --new-keys: every visitor is asked again")
+	}
+	if !r.manifest.Keys {
+		warn("without keys/client.key, to be put back in the same way, one is drawn at the first start, and those whom it names to Google Analytics get new client ids: they count as new visitors there")
+	}
+	if len(r.unknown) > 0 && len(c.Sites) > 0 { // without any configuration that was said already
+		warn("of %s, not in the configuration, what was collected under a consent that was withdrawn since is erased; to keep it without what points to a visitor, name the site with on_withdrawal: anonymise and restore into another folder",
+			strings.Join(r.unknown, ", "))
 	}
 	warn("choices made after %s are not in the ledger, and what waited for Google Analytics then is not sent again: the server that was backed up may have sent it",
 		r.manifest.Made.Format(time.RFC3339))

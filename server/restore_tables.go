@@ -191,6 +191,7 @@ func (r *restoreJob) takeBackLate(ctx context.Context, s *store.Store, out *rest
 			out.erased++
 		} else {
 			out.withdrawn++
+			out.noteUnknown(r.config, sites[t.Consent])
 		}
 	}
 	numbered, timed := r.lateCuts(at.ID, taken, sites)
@@ -198,6 +199,14 @@ func (r *restoreJob) takeBackLate(ctx context.Context, s *store.Store, out *rest
 		return err
 	}
 	return s.TakeBackLate(ctx, uuid.Nil, timed)
+}
+
+// noteUnknown keeps the name of a site that is not configured.
+func (r *restored) noteUnknown(c *config.Config, domain string) {
+	known := slices.ContainsFunc(c.Sites, func(s config.Site) bool { return s.Domain == domain })
+	if domain != "" && !known && !slices.Contains(r.unknown, domain) {
+		r.unknown = append(r.unknown, domain)
+	}
 }
 
 // lateCuts says which rows go: numbered by the records of the spool that was
@@ -217,12 +226,12 @@ func (r *restoreJob) lateCuts(spoolID uuid.UUID, taken []consent.TakenBack, site
 	return numbered, timed
 }
 
-// erases reports whether a site erases what was collected when a visitor
-// withdraws.
+// erases reports whether what was collected goes when a visitor withdraws. Of a
+// site that is not configured nobody knows what visitors were told: there it
+// goes, which the archive can make good, and rows kept by mistake could not.
 func (r *restoreJob) erases(domain string) bool {
-	return slices.ContainsFunc(r.config.Sites, func(s config.Site) bool {
-		return s.Domain == domain && s.OnWithdrawal == string(consent.Erase)
-	})
+	i := slices.IndexFunc(r.config.Sites, func(s config.Site) bool { return s.Domain == domain })
+	return i < 0 || r.config.Sites[i].OnWithdrawal == string(consent.Erase)
 }
 
 // checkLedger goes through every chain, and compares the end of the one that

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -189,7 +190,14 @@ func TestBackupWithoutKeys(t *testing.T) {
 	r.mustVisit(t, v, "/a")
 	r.settled(t)
 	folder := t.TempDir()
-	mustRun(t, "backup", "--no-keys", folder, "--config", i.file("embedded"))
+	killed := filepath.Join(folder, ".sluice-20200101T000000Z.tar.zst.partial-1")
+	if err := errors.Join(os.WriteFile(killed, nil, 0o600), os.Chtimes(killed, time.Time{}, time.Now().AddDate(0, 0, -2))); err != nil {
+		t.Fatal(err)
+	}
+	_, notes, err := run(t, "backup", "--no-keys", folder, "--config", i.file("embedded"))
+	if err != nil || !strings.Contains(notes, "removed "+killed) {
+		t.Errorf("what a killed backup has left: %v\n%s", err, notes)
+	}
 	archive := archiveIn(t, folder)
 	if slices.ContainsFunc(manifestOf(t, archive).Files, func(f backup.File) bool { return strings.HasPrefix(f.Name, "keys") }) {
 		t.Error("the archive holds keys")
@@ -199,7 +207,7 @@ func TestBackupWithoutKeys(t *testing.T) {
 		t.Parallel()
 		to := newInstallation(t)
 		_, notes, err := run(t, "restore", archive, "--data-dir", to.dir, "--config", to.file("embedded"))
-		if err != nil || !strings.Contains(notes, "Put keys/token.key back") {
+		if err != nil || !strings.Contains(notes, "Put keys/token.key back") || !strings.Contains(notes, "without keys/client.key") {
 			t.Fatalf("restore: %v\n%s", err, notes)
 		}
 		_, _, err = run(t, "serve", "--config", to.file(nowhere))
@@ -278,7 +286,8 @@ func TestRestoreIsTheStateOfOneRecord(t *testing.T) {
 }
 
 // TestLateCuts: what was taken back after a backup reaches every row collected
-// before it, and as the site says.
+// before it, and as the site says; one that is not
+// configured says nothing, and erases.
 func TestLateCuts(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 1, 0, 0, 0, time.UTC)
@@ -293,16 +302,40 @@ func TestLateCuts(t *testing.T) {
 	numbered, timed := job.lateCuts(spoolID, []consent.TakenBack{
 		{Consent: ids[0], At: withdrawn}, {Consent: ids[1], At: withdrawn}, {Consent: ids[2], At: withdrawn},
 		{Consent: ids[3], Erasure: true, Spool: spoolID, Seq: 7}, {Consent: ids[4], Erasure: true, Spool: other, Seq: 9},
-	}, map[uuid.UUID]string{ids[0]: "example.com", ids[1]: "erasing.example"})
+	}, map[uuid.UUID]string{ids[0]: "example.com", ids[1]: "erasing.example", ids[2]: "unknown.example"})
 	if diff := cmp.Diff([]store.LateCut{{ConsentID: ids[3], Before: 7, At: now, Erase: true}}, numbered); diff != "" {
 		t.Errorf("by record (-want +got):\n%s", diff)
 	}
 	// An event may have come in the second of the withdrawal, before it.
 	at := withdrawn.Add(time.Second)
 	if diff := cmp.Diff([]store.LateCut{
-		{ConsentID: ids[0], At: at}, {ConsentID: ids[1], At: at, Erase: true}, {ConsentID: ids[2], At: at},
+		{ConsentID: ids[0], At: at}, {ConsentID: ids[1], At: at, Erase: true}, {ConsentID: ids[2], At: at, Erase: true},
 		{ConsentID: ids[4], At: now, Erase: true},
 	}, timed); diff != "" {
 		t.Errorf("by time (-want +got):\n%s", diff)
+	}
+}
+
+// TestRestoreSaysWhatItErases: nobody learns from an empty report that a site
+// was not in the configuration.
+func TestRestoreSaysWhatItErases(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse([]byte("sites: [{domain: example.com}]"), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &restored{manifest: backup.Manifest{Keys: true}}
+	for _, domain := range []string{"example.com", "gone.example", "", "gone.example"} {
+		out.noteUnknown(c, domain)
+	}
+	var notes []string
+	out.remind(func(format string, args ...any) { notes = append(notes, fmt.Sprintf(format, args...)) }, c, false)
+	if all := strings.Join(notes, "\n"); strings.Contains(all, "client.key") || !strings.Contains(all, "of gone.example, not in the configuration") {
+		t.Errorf("notes: %s", all)
+	}
+	for _, later := range []bool{false, true} {
+		if c, note, err := restoreConfig("", later); err != nil || len(c.Sites) != 0 || strings.Contains(note, "is erased on every site") != later {
+			t.Errorf("without a configuration, --consent-index given %t: %q, %v", later, note, err)
+		}
 	}
 }

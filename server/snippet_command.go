@@ -2,14 +2,11 @@ package server
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
-	"sluice/consent"
 	"sluice/server/config"
 	"sluice/server/snippet"
 )
@@ -78,8 +75,7 @@ func printParts(t terminal, target string, parts []snippet.Part, only string) er
 // configuration has it; without a configuration as its defaults would.
 func siteToInstall(path, domain string) (snippet.Installation, error) {
 	c, err := loadConfig(path)
-	var missing *usageError
-	if errors.As(err, &missing) && path == "" && os.Getenv("SLUICE_CONFIG") == "" {
+	if unconfigured(path, err) {
 		if domain == "" {
 			return snippet.Installation{}, &usageError{"there is no sluice.yaml here: name it with --config, or the site with --site"}
 		}
@@ -105,9 +101,10 @@ func siteToInstall(path, domain string) (snippet.Installation, error) {
 		return snippet.Installation{}, &usageError{fmt.Sprintf("name one of the sites with --site: %s", strings.Join(domains, ", "))}
 	}
 	s := sites[i]
-	return snippet.Installation{
-		Domain: s.Domain, Host: consent.HostOf(s.PublicURL), Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: rootDoors(c.Sites[i].Accept),
-	}, nil
+	in := snippet.Installation{
+		Domain: s.Domain, Base: s.BasePath, Upstream: snippet.UpstreamOf(c.Server.Listen), RootDoors: rootDoors(c.Sites[i].Accept),
+	}
+	return in.At(s.PublicURL), nil
 }
 
 // rootDoors are the paths that the trackers of others ask for, whatever

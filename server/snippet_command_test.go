@@ -25,6 +25,7 @@ server: {listen: "0.0.0.0:9000"}
 sites:
   - {domain: example.com, public_url: "https://example.com/stats", accept: {plausible: true, goatcounter: true}}
   - {domain: example.org, public_url: "https://data.example.org/_s"}
+  - {domain: shop.example, public_url: "https://stats.shop.example:8443/_s"}
 `
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -37,10 +38,11 @@ sites:
 		"a site":            {[]string{"caddy", "--site", "example.com"}, "handle /stats/* {\n\treverse_proxy 127.0.0.1:9000", false},
 		"its root doors":    {[]string{"caddy", "--site", "example.com", "--only", "proxy"}, "@trackers path /api/event /count\n", false},
 		"on another host":   {[]string{"nginx", "--site", "example.org"}, `src="https://data.example.org/_s/s.js" data-site="example.org"`, false},
+		"on another port":   {[]string{"nginx", "--site", "shop.example"}, `src="https://stats.shop.example:8443/_s/s.js"`, false},
 		"another upstream":  {[]string{"apache", "--site", "example.org", "--upstream", "http://sluice:8080/"}, `ProxyPass "http://sluice:8080/_s/"`, false},
 		"no target":         {nil, "name what the site runs on: apache, caddy, next, nginx, static, wordpress", true},
 		"an unknown target": {[]string{"iis", "--site", "example.com"}, `there is no snippet for "iis"`, true},
-		"several sites":     {[]string{"nginx"}, "name one of the sites with --site: example.com, example.org", true},
+		"several sites":     {[]string{"nginx"}, "name one of the sites with --site: example.com, example.org, shop.example", true},
 		"an unknown site":   {[]string{"nginx", "--site", "example.net"}, "name one of the sites with --site", true},
 		"an unknown part":   {[]string{"nginx", "--site", "example.com", "--only", "all"}, "it has proxy, tag, noscript", true},
 		"a bad upstream":    {[]string{"nginx", "--site", "example.com", "--upstream", "sluice:8080"}, "is not an address such as http://127.0.0.1:8080", true},

@@ -66,6 +66,9 @@ func (s *Spool) prepare() {
 			err = errors.Join(err, f.Close(), s.disk.remove(name))
 		}
 	}
+	if errors.Is(err, ErrClosed) {
+		return // nobody needs it any more
+	}
 	if err != nil {
 		s.log.Warn("next segment cannot be prepared", "err", err)
 		if outOfSpace(err) {

@@ -172,6 +172,9 @@ func (u *upload) send() error {
 	if err := drain(resp); err != nil {
 		return fmt.Errorf("upload part %d: %w", number, err)
 	}
+	if !tagged(resp) {
+		return fmt.Errorf("upload part %d: %w", number, u.b.stranger(resp))
+	}
 	u.etags = append(u.etags, resp.Header.Get("ETag"))
 	u.part = u.part[:0]
 	if size := u.b.partSize(number); size > cap(u.part) {
@@ -194,7 +197,7 @@ type completedPart struct {
 // Commit implements [Upload].
 func (u *upload) Commit() error {
 	if u.id == "" {
-		if err := u.b.call(u.ctx, http.MethodPut, u.key, nil, u.part, nil); err != nil {
+		if err := u.b.put(u.ctx, u.key, u.part); err != nil {
 			return fmt.Errorf("upload the archive: %w", err)
 		}
 		return nil
@@ -216,6 +219,43 @@ func (u *upload) Commit() error {
 		return errors.Join(fmt.Errorf("complete the upload: %w", err), u.Abort())
 	}
 	return nil
+}
+
+// put stores an object in one request. A proxy or a site's own pages may well
+// answer 2xx to anything: what has no ETag, which S3 always gives, is stored
+// only if it can be seen there. Write-only credentials may not look, so that
+// nobody does who was given one.
+func (b *Bucket) put(ctx context.Context, key string, body []byte) error {
+	resp, err := b.try(ctx, http.MethodPut, key, nil, body)
+	if err != nil {
+		return err
+	}
+	if err := drain(resp); err != nil || tagged(resp) {
+		return err
+	}
+	seen, err := b.try(ctx, http.MethodHead, key, nil, nil)
+	if err != nil {
+		return errors.Join(b.stranger(resp), err)
+	}
+	if err := drain(seen); err != nil {
+		return err
+	}
+	if seen.ContentLength != int64(len(body)) {
+		return b.stranger(resp)
+	}
+	return nil
+}
+
+// tagged reports whether S3 says what it has stored. A page has a tag that is
+// weak, as web servers make them, or none.
+func tagged(resp *http.Response) bool {
+	tag := resp.Header.Get("ETag")
+	return tag != "" && !strings.HasPrefix(tag, "W/") && !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html")
+}
+
+// stranger is the error of an answer that is not S3's.
+func (b *Bucket) stranger(resp *http.Response) error {
+	return fmt.Errorf("%s answers %d without having stored it (it gives no ETag): it does not speak S3, or what stands before it does not", b.Endpoint, resp.StatusCode)
 }
 
 // complete ends an upload. The answer may be 200 and an error all the same:

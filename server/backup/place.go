@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -111,6 +112,41 @@ func (d Folder) Names(context.Context) ([]string, error) {
 		names = append(names, e.Name())
 	}
 	return archives(names), nil
+}
+
+// partialName matches what Create writes until it is committed.
+var partialName = regexp.MustCompile(`^\.(sluice-.+)\.partial-\d+$`)
+
+// Sweep removes archives that nobody has written to since the moment before,
+// and returns their names: a backup that was killed leaves one, keys and all.
+// Another machine may be at one in the same folder, so before is to be well
+// past.
+func (d Folder) Sweep(before time.Time) (removed []string, err error) {
+	entries, err := os.ReadDir(string(d))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for archives that were never finished: %w", err)
+	}
+	for _, e := range entries {
+		m := partialName.FindStringSubmatch(e.Name())
+		if m == nil || !archiveName.MatchString(m[1]) || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && !info.ModTime().Before(before) {
+			continue
+		}
+		if err == nil {
+			err = os.Remove(d.Path(e.Name()))
+		}
+		if err != nil {
+			return removed, fmt.Errorf("remove an archive that was never finished: %w", err)
+		}
+		removed = append(removed, e.Name())
+	}
+	return removed, nil
 }
 
 // Open implements [Place].

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +130,47 @@ func TestFolderKeepsNothingHalf(t *testing.T) {
 	}
 }
 
+// TestSweep removes what killed backups have left, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Now()
+	const gone = ".sluice-20261123T214501Z.tar.zst.partial-123456789"
+	const goneToo = ".sluice-20261122T214501Z-before-0012_x.tar.zst.age.partial-1"
+	old := []string{
+		gone, goneToo,
+		"sluice-20261123T214501Z.tar.zst", "sluice-20261123T214501Z.tar.zst.partial-1",
+		".sluice-20261123T214501Z.tar.zst.partial-", ".sluice-20261123T214501Z.tar.zst.partial-1.txt",
+		".sluice-mine.tar.zst.partial-1", ".sluice-20261123T214501Z.tar.zst",
+	}
+	const young = ".sluice-20261124T214501Z.tar.zst.partial-1"
+	for _, name := range append(slices.Clone(old), young) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("keys"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range old {
+		if err := os.Chtimes(filepath.Join(dir, name), now, now.Add(-25*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	folder := ".sluice-20261121T214501Z.tar.zst.partial-1"
+	if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	got, err := backup.Folder(dir).Sweep(now.Add(-24 * time.Hour))
+	if err != nil || !cmp.Equal(got, []string{goneToo, gone}) {
+		t.Errorf("removed %v, %v; want %v", got, err, []string{goneToo, gone})
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != len(old)-2+2 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	if got, err := backup.Folder(filepath.Join(dir, "none")).Sweep(now); err != nil || got != nil {
+		t.Errorf("a folder that is not there: %v, %v", got, err)
+	}
+}
+
 func TestBucketFailures(t *testing.T) {
 	t.Parallel()
 	const name = "sluice-20261123T214501Z.tar.zst"
@@ -185,6 +229,55 @@ func TestBucketFailures(t *testing.T) {
 			}
 			if objects, uploads := f.Left(); len(objects) != 0 || uploads != 0 {
 				t.Errorf("left behind: %d objects, %d uploads", len(objects), uploads)
+			}
+		})
+	}
+}
+
+// TestBucketOfAStranger: not every 2xx is a backup.
+func TestBucketOfAStranger(t *testing.T) {
+	t.Parallel()
+	f := s3test.New(t)
+	for name, tc := range map[string]struct {
+		answer http.HandlerFunc
+		stored bool
+	}{
+		"a page": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<!doctype html><title>Welcome</title>")
+		}, false},
+		"a page with a tag": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("ETag", `"37-x"`)
+			io.WriteString(w, "<!doctype html><title>Welcome</title>")
+		}, false},
+		"a weak tag": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("ETag", `W/"0-x"`) }, false},
+		"nothing":    {func(http.ResponseWriter, *http.Request) {}, false},
+		"accepted":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) }, false},
+		"stored, without a tag": {func(w http.ResponseWriter, r *http.Request) {
+			f.ServeHTTP(w, r)
+			w.Header().Del("ETag")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewServer(tc.answer)
+			t.Cleanup(s.Close)
+			b := bucketOf(f, "")
+			b.Endpoint, b.Client = s.URL, s.Client()
+			u, err := b.Create(t.Context(), "sluice-20261123T214501Z.tar.zst")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(u, "an archive"); err != nil {
+				t.Fatal(err)
+			}
+			err = u.Commit()
+			if tc.stored && err != nil {
+				t.Errorf("stored, and yet: %v", err)
+			}
+			if !tc.stored && (err == nil || !strings.Contains(err.Error(), "it does not speak S3")) {
+				t.Errorf("got %v, want that it does not speak S3", err)
 			}
 		})
 	}

@@ -54,6 +54,8 @@ func (v *Service) validateEssential(k *checker, path string, out *consent.Servic
 	switch {
 	case ok && p.Purpose != consent.Essential:
 		k.say(path+".purpose", "%s is not strictly necessary, so it needs consent; leave purpose out, which makes it %s", v.slug(), p.Purpose)
+	case v.Preset == Webhook: // no token has a bit for it, so no grant could be checked
+		k.say(path+".purpose", "%s is sent the site's events, which takes a grant, and nobody is asked about what is essential; write analytics, or what it is for", v.slug())
 	case len(out.ConsentMode) > 0:
 		k.say(path+".consent_mode", "turns on advertising, which is never essential; write purpose: marketing, or leave consent_mode out")
 	case ok && len(out.Pages) == 0:

@@ -48,6 +48,8 @@ func TestLaw(t *testing.T) {
 		{"a webhook that leaves the EEA", "preset: webhook, name: w, purpose: analytics, provider: X, country: US, url: \"https://x.example\", secret: " + webhookKey, "transfer", "is missing: US"},
 		{"a webhook to nobody knows where", "preset: webhook, name: w, purpose: analytics, provider: X, url: \"https://x.example\", secret: " + webhookKey, "country", "is missing"},
 		{"a webhook to the site itself", "preset: webhook, name: w, purpose: analytics, provider: Example GmbH, url: \"https://x.example\", secret: " + webhookKey, "", ""},
+		{"a webhook without a grant", "preset: webhook, name: w, purpose: essential, necessary: Y, provider: Example GmbH, url: \"https://x.example\", secret: " + webhookKey, "purpose", "w is sent the site's events, which takes a grant"},
+		{"a Matomo without a grant", "preset: matomo, purpose: essential, necessary: Y, provider: Example GmbH", "purpose", "matomo is not strictly necessary"},
 		{"somebody else's Matomo, nobody knows where", "preset: matomo, provider: X", "country", "is missing"},
 		{"the site's own Matomo", "preset: matomo", "", ""},
 		{"the site's own Plausible, wherever it is", "preset: plausible, provider: Example GmbH, country: US", "", ""},

@@ -3,14 +3,16 @@ package config
 import (
 	"encoding/base64"
 	"fmt"
-	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 
 	"sluice/consent"
@@ -316,17 +318,44 @@ func isWebhookSecret(s string) bool {
 }
 
 // recipient checks where a request may go: https, or http to an address that
-// is given as such, which is the operator's permission for it.
+// is given as such, which is the operator's permission for it. What it lets
+// pass, collector/forward takes, which this room does not import.
 func (k *checker) recipient(path, raw string, query bool) {
 	u, err := url.Parse(raw)
-	switch {
-	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil:
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.User != nil {
 		k.say(path, "is not a web address without a user name") // it may hold a key: not repeated
+		return
+	}
+	host := u.Hostname()
+	_, err = netip.ParseAddr(host)
+	switch literal := err == nil; {
 	case !query && u.RawQuery != "":
 		k.say(path, "is a web address with a query; leave the query out")
-	case u.Scheme == "http" && net.ParseIP(u.Hostname()) == nil:
+	case u.Scheme == "http" && !literal:
 		k.say(path, "has to be https: only a literal address, such as http://127.0.0.1:9999, may be reached in the clear")
+	case !literal && !isName(host):
+		k.say(path, "is at %q, which is not a host name; write https://hooks.example.com/path", host)
+	case u.Port() != "" && !isPort(u.Port()):
+		k.say(path, "is at port %s; there are 1 to 65535", u.Port())
 	}
+}
+
+// isName reports whether a name may be looked up, by its ASCII form where it
+// has other letters. A dot at its end ends the look-up and is no part of it.
+func isName(host string) bool {
+	if strings.ContainsFunc(host, func(r rune) bool { return r > unicode.MaxASCII }) {
+		ascii, err := idna.Lookup.ToASCII(host)
+		if err != nil {
+			return false
+		}
+		host = ascii
+	}
+	return isHost(strings.TrimSuffix(strings.ToLower(host), "."))
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
 }
 
 func (s *Site) validateGoals(k *checker, path string) {

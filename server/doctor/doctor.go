@@ -157,7 +157,11 @@ func (e *examination) installation() snippet.Installation {
 		}
 		in.Host, in.Base = in.Domain, "/_s"
 		if e.base != nil {
-			in.Host, in.Base = e.base.Hostname(), strings.TrimSuffix(e.base.Path, "/")
+			in = in.At(e.base.String())
+			in.Base = strings.TrimSuffix(e.base.Path, "/")
+			if e.base.Host == e.page.Host {
+				in.Host = e.base.Hostname() // of one origin: a path says enough
+			}
 		}
 	}
 	if in.Upstream == "" {

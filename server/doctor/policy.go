@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -56,7 +57,7 @@ func (e *examination) examinePolicy(header http.Header, elements []element, tag 
 	}
 	before := len(e.report.Findings)
 	source := "'self'"
-	if e.base.Host != e.page.Host {
+	if !e.allowsSelf() {
 		source = e.base.Scheme + "://" + e.base.Host
 	}
 	for _, text := range policies {
@@ -86,31 +87,68 @@ func (e *examination) allowsScripts(sources []string, tag *element) bool {
 	return e.allows(sources)
 }
 
-// allows reports whether a source list has the doors' host. Paths in sources
-// are compared as CSP3 6.7.2.12 says: as a prefix where they end with a slash.
+// allows reports whether a source list has the doors.
 func (e *examination) allows(sources []string) bool {
 	for _, s := range sources {
-		switch lower := strings.ToLower(s); {
-		case lower == "*", lower == "'self'" && e.base.Host == e.page.Host, lower == e.base.Scheme+":", lower == "http:" && e.base.Scheme == "https":
+		switch s = strings.ToLower(s[:len(s)-len(pathOf(s))]) + pathOf(s); {
+		case s == "*", s == "'self'" && e.allowsSelf(), s == e.base.Scheme+":", s == "http:" && e.base.Scheme == "https":
 			return true
 		case strings.HasPrefix(s, "'"), strings.HasSuffix(s, ":"):
 			continue
-		}
-		if !strings.Contains(s, "://") {
-			s = e.base.Scheme + "://" + s
-		}
-		at, err := url.Parse(s)
-		if err != nil || at.Port() != "" && at.Port() != "*" && at.Port() != e.base.Port() {
-			continue
-		}
-		host := at.Hostname()
-		wild := strings.HasPrefix(host, "*.") && strings.HasSuffix(e.base.Hostname(), host[1:])
-		if (wild || strings.EqualFold(host, e.base.Hostname())) && (at.Path == "" || at.Path == "/" || strings.HasPrefix(e.base.Path, at.Path)) {
+		case e.allowsHost(s):
 			return true
 		}
 	}
 	return false
 }
+
+// pathOf is the path of a source that names a host.
+func pathOf(source string) string {
+	start := 0
+	if i := strings.Index(source, "://"); i >= 0 {
+		start = i + len("://")
+	}
+	if i := strings.IndexByte(source[start:], '/'); i >= 0 {
+		return source[start+i:]
+	}
+	return ""
+}
+
+// allowsSelf: the page's own origin, or its host by https.
+func (e *examination) allowsSelf() bool {
+	upgraded := e.page.Scheme == "http" && e.base.Scheme == "https" && usualPort(e.page) && usualPort(e.base)
+	return strings.EqualFold(e.base.Hostname(), e.page.Hostname()) &&
+		(upgraded || e.base.Scheme == e.page.Scheme && portOf(e.base) == portOf(e.page))
+}
+
+// allowsHost compares a source such as https://*.example.com:443/_s/ with the
+// doors, part by part (CSP3 6.7.2.8 to 6.7.2.12). All of the doors have to be
+// let in, so that a path which names one file is not enough.
+func (e *examination) allowsHost(source string) bool {
+	path := pathOf(source)
+	scheme, host, named := strings.Cut(strings.TrimSuffix(source, path), "://")
+	if !named {
+		scheme, host = e.page.Scheme, scheme
+	}
+	host, port, _ := strings.Cut(host, ":")
+	name := strings.ToLower(e.base.Hostname())
+	if host != "*" && host != name && (!strings.HasPrefix(host, "*.") || !strings.HasSuffix(name, host[1:])) {
+		return false
+	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	return (scheme == e.base.Scheme || scheme == "http" && e.base.Scheme == "https") &&
+		(port == "*" || port == portOf(e.base) || port == "" && usualPort(e.base)) &&
+		(path == "" || strings.HasSuffix(path, "/") && strings.HasPrefix(e.base.Path, path))
+}
+
+var usualPorts = map[string]string{"http": "80", "https": "443"}
+
+func portOf(u *url.URL) string { return cmp.Or(u.Port(), usualPorts[u.Scheme]) }
+
+// usualPort reports whether nobody has to name the port.
+func usualPort(u *url.URL) bool { return portOf(u) == usualPorts[u.Scheme] }
 
 func hasWord(words []string, want string) bool {
 	for _, w := range words {

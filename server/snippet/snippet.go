@@ -9,6 +9,7 @@
 package snippet
 
 import (
+	"cmp"
 	"embed"
 	"fmt"
 	"net"
@@ -29,7 +30,8 @@ var order = []string{"config", "proxy", "address", "tag", "noscript"}
 // Installation is what the templates speak of.
 type Installation struct {
 	Domain   string // of the site
-	Host     string // under which browsers reach the doors; mostly Domain
+	Scheme   string // of the doors, as browsers reach them; "" is https
+	Host     string // under which browsers reach the doors, with a port where it is not the scheme's own; mostly Domain
 	Base     string // the path that is handed on: /_s, without a slash at its end
 	Upstream string // of Sluice: http://127.0.0.1:8080, without a slash at its end, or unix:/path
 	Stripped bool   // Base is taken off before Sluice sees it
@@ -121,6 +123,9 @@ func run(t *template.Template, name string, in Installation) (string, error) {
 // check refuses what would change the meaning of a template: everything here
 // is pasted into the configuration of another program.
 func (in Installation) check() error {
+	if in.Scheme != "" && in.Scheme != "http" && in.Scheme != "https" {
+		return fmt.Errorf("%q is neither http nor https", in.Scheme)
+	}
 	for _, host := range []string{in.Domain, in.Host} {
 		if host == "" || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-._[]:") != "" {
 			return fmt.Errorf("%q is not a host's name in lower case", host)
@@ -155,13 +160,34 @@ func (in Installation) Target() string {
 	return in.Base
 }
 
-// Address is Base as the page names it: a path, or on another host than the
-// site's a URL.
+// At is in where browsers reach the doors at a site's public_url.
+func (in Installation) At(publicURL string) Installation {
+	u, err := url.Parse(publicURL)
+	if err != nil {
+		return in // the configuration takes no such address
+	}
+	in.Scheme, in.Host = u.Scheme, strings.ToLower(u.Host)
+	if port := u.Port(); port == map[string]string{"http": "80", "https": "443"}[u.Scheme] {
+		in.Host = strings.TrimSuffix(in.Host, ":"+port)
+	}
+	return in
+}
+
+// Origin is scheme, host and port of the doors.
+func (in Installation) Origin() string {
+	return cmp.Or(in.Scheme, "https") + "://" + in.Host
+}
+
+// Site is Origin as Caddy writes it, which takes https for granted.
+func (in Installation) Site() string { return strings.TrimPrefix(in.Origin(), "https://") }
+
+// Address is Base as the page names it: a path, or where that would lead
+// elsewhere, to another host or port than the page's, a URL.
 func (in Installation) Address() string {
 	if in.Host == in.Domain || in.Host == "www."+in.Domain {
 		return in.Base
 	}
-	return "https://" + in.Host + in.Base
+	return in.Origin() + in.Base
 }
 
 // Socket is the path of the unix socket that Upstream names; "" for none.

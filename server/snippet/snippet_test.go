@@ -16,6 +16,10 @@ func example() Installation {
 
 func socket(in *Installation) { in.Upstream = "unix:/run/sluice.sock" }
 
+func at(publicURL string) func(*Installation) {
+	return func(in *Installation) { *in = in.At(publicURL) }
+}
+
 // TestInstallPage compares what docs/install.md shows with what is printed.
 func TestInstallPage(t *testing.T) {
 	t.Parallel()
@@ -59,6 +63,16 @@ func TestFor(t *testing.T) {
 		"root doors, wp":     {"wordpress", "proxy", func(in *Installation) { in.RootDoors = []string{"/api/event", "/count"} }, "RewriteRule ^api/event$ http://127.0.0.1:8080/api/event [P,L]", ""},
 		"www":                {"nginx", "tag", func(in *Installation) { in.Host = "www.example.com" }, `src="/_s/s.js"`, ""},
 		"another host":       {"nginx", "tag", func(in *Installation) { in.Host = "stats.example.com" }, `src="https://stats.example.com/_s/s.js"`, ""},
+		"another port":       {"nginx", "tag", at("https://stats.example.com:8443/_s"), `src="https://stats.example.com:8443/_s/s.js"`, ""},
+		"its own port":       {"nginx", "noscript", at("https://example.com:8443/_s"), `href="https://example.com:8443/_s/choices"`, ""},
+		"in the clear":       {"nginx", "tag", at("http://stats.example.com/_s"), `src="http://stats.example.com/_s/s.js"`, "https"},
+		"the usual port":     {"nginx", "tag", at("https://Stats.example.com:443/_s"), `src="https://stats.example.com/_s/s.js"`, ""},
+		"own, in the clear":  {"nginx", "tag", at("http://example.com:80/_s"), `src="/_s/s.js"`, ""},
+		"next, with a port":  {"next", "tag", at("https://stats.example.com:8443/_s"), `src="https://stats.example.com:8443/_s/s.js"`, ""},
+		"wp, with a port":    {"wordpress", "tag", at("https://stats.example.com:8443/_s"), `href="https://stats.example.com:8443/_s/choices"`, "stats.example.com/"},
+		"static, its port":   {"static", "config", at("https://stats.example.com:8443/_s"), "public_url: https://stats.example.com:8443/_s", ""},
+		"static, at a port":  {"static", "proxy", at("https://stats.example.com:8443/_s"), "stats.example.com:8443 {", "://"},
+		"static, no TLS":     {"static", "proxy", at("http://stats.example.com/_s"), "http://stats.example.com {", ""},
 		"container":          {"nginx", "config", func(in *Installation) { in.Upstream = "http://sluice:8080" }, "trusted_proxies", ""},
 		"localhost":          {"nginx", "config", func(in *Installation) { in.Upstream = "http://localhost:8080" }, "", "trusted"},
 		"the same machine":   {"nginx", "config", nil, "", "trusted"},
@@ -98,6 +112,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Installation){
 		"domain":   func(in *Installation) { in.Domain = `example.com" onload="x` },
+		"protocol": func(in *Installation) { in.Scheme = "javascript" },
 		"no host":  func(in *Installation) { in.Host = "" },
 		"base":     func(in *Installation) { in.Base = "/_s { } location /" },
 		"root":     func(in *Installation) { in.Base = "/" },

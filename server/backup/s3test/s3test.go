@@ -89,6 +89,7 @@ func (f *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.upload(w, r.Method, key, q.Get("uploadId"), q.Get("partNumber"), body)
 	case r.Method == http.MethodPut:
 		f.objects[key] = body
+		w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(body)))
 	case r.Method == http.MethodDelete:
 		delete(f.objects, key)
 		w.WriteHeader(http.StatusNoContent)
