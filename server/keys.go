@@ -35,7 +35,7 @@ func phoneKey(configured config.Secret, dataDir string, contacts int) ([]byte, e
 	path := filepath.Join(dataDir, phoneKeyFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && contacts > 0 {
 		return nil, fmt.Errorf("%s is missing, but the grants and objections of %d phone numbers and e-mail addresses are kept under it: "+
-			"restore the file from a backup, or set keys.phone to the key that was in use", path, contacts)
+			"restore the file from a backup, or set keys.phone to the key that was in use; a restore with --new-keys forgets them", path, contacts)
 	}
 	return drawnKey(dataDir, phoneKeyFile)
 }

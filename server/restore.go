@@ -253,6 +253,9 @@ func (r *restoreJob) beginAnew(index *consent.Index, at consent.Position) error 
 		if err := os.Remove(filepath.Join(r.config.DataDir, tokenKeyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the old token key: %w", err)
 		}
+		if _, err := os.Stat(filepath.Join(r.config.DataDir, phoneKeyFile)); errors.Is(err, fs.ErrNotExist) && r.config.Keys.Phone == "" {
+			index.ForgetContacts() // nobody can be found under another key
+		}
 	}
 	return index.Save(filepath.Join(r.config.DataDir, indexName), consent.Position{
 		Spool: id, Head: consent.Head{ChainID: uuid.New()}, Keys: at.Keys,

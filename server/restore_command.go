@@ -129,7 +129,8 @@ func (r *restored) remind(warn func(string, ...any), c *config.Config, newKeys b
 			"as every visitor's token would be worthless. To go on without it, restore with --new-keys: every visitor is asked again")
 	}
 	if !r.manifest.Keys {
-		warn("without keys/client.key, to be put back in the same way, one is drawn at the first start, and those whom it names to Google Analytics get new client ids: they count as new visitors there")
+		warn("without keys/client.key, to be put back in the same way, one is drawn at the first start, and those whom it names to Google Analytics get new client ids: they count as new visitors there. " +
+			"keys/phone.key belongs to whoever may be written to: where any are kept `sluice serve` does not start without it, and --new-keys forgets them")
 	}
 	if len(r.unknown) > 0 && len(c.Sites) > 0 { // without any configuration that was said already
 		warn("of %s, not in the configuration, what was collected under a consent that was withdrawn since is erased; to keep it without what points to a visitor, name the site with on_withdrawal: anonymise and restore into another folder",
