@@ -35,8 +35,16 @@ const (
 	// The key that tells visitors without an identifier apart was drawn anew
 	// within its day: the server was started.
 	CountKeyDrawn CountKind = "key_drawn"
-	CountChannel  CountKind = "channel" // a decision about a channel, or a message of its own; Key: the channel, a space, and granted, withdrawn, stop or start
+	CountChannel  CountKind = "channel" // a decision about a channel, or a message; Key: the channel, a space, and one of the below
 	CountOutside  CountKind = "outside" // a decision on a page with a tag that nobody marked; Key: whose, "google"
+)
+
+// What a channel is counted with.
+const (
+	ChannelGranted   = "granted"
+	ChannelWithdrawn = "withdrawn"
+	ChannelStop      = "stop"  // a message that says so, repeated ones too
+	ChannelStart     = "start" // one that would mean the opposite, and grants nothing
 )
 
 // Keys of views that are not the usual first question.

@@ -44,7 +44,7 @@ func (l *Ledger) OptIn(ctx context.Context, policy *Policy, in OptIn) (Contact, 
 		Address: in.Address, Site: policy.Site.Domain, Channel: in.Channel,
 		ConsentID: r.ConsentID, ReceiptID: r.ReceiptID, Granted: true, Time: r.Time, Expires: r.Expires,
 	}
-	if err := l.recordContact(ctx, &c, &r, "granted"); err != nil {
+	if err := l.recordContact(ctx, &c, &r, ChannelGranted); err != nil {
 		return Contact{}, Receipt{}, err
 	}
 	return c, r, nil
@@ -71,7 +71,7 @@ func (l *Ledger) recordRefusal(ctx context.Context, policy *Policy, channel Chan
 		c.ConsentID, c.Expires = before.ConsentID, before.Expires
 		r.ConsentID, r.Issued = c.ConsentID, r.Time.Truncate(time.Second)
 	}
-	return c, l.recordContact(ctx, &c, &r, "withdrawn")
+	return c, l.recordContact(ctx, &c, &r, ChannelWithdrawn)
 }
 
 // channelReceipt is a decision about a channel, without whose it is.

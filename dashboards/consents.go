@@ -21,6 +21,7 @@ type Consents struct {
 	Purposes                  []Line
 	Refused                   []Line // events, by reason
 	Accepted                  string // events
+	Channels                  []Line // who may be written to: agreed, withdrawn, STOPs
 	Variants                  Variants
 	Outside                   string // decisions on pages with a tag outside the gate; "" for none
 	Failed                    bool
@@ -61,7 +62,8 @@ func askConsents(ctx context.Context, db query.Querier, v View, purposes []conse
 		ByKind: cells(counts[consent.CountDecision], func(key string) string {
 			return cmp.Or(methodNames[consent.Method(key)], sentence(key))
 		}),
-		Refused: cells(counts[consent.CountRefusal], reasonName),
+		Refused:  cells(counts[consent.CountRefusal], reasonName),
+		Channels: channels(counts[consent.CountChannel]),
 	}
 	if n := counts.Total(consent.CountOutside); n > 0 {
 		out.Outside = atLeast(n)
@@ -115,6 +117,27 @@ func cells(counts map[string]uint64, name func(string) string) []Line {
 			l.Values, l.Width = []string{atLeast(rest), "–"}, 0
 		}
 		out = append(out, l)
+	}
+	return out
+}
+
+// channelNames are the channels of which there are figures, in this order.
+var channelNames = []struct {
+	channel consent.Channel
+	name    string
+}{{consent.WhatsApp, "WhatsApp"}, {consent.SMS, "SMS"}, {consent.Email, "E-mail"}}
+
+// channels lists what people said about being written to.
+func channels(counts map[string]uint64) (out []Line) {
+	for _, c := range channelNames {
+		l, heard := Line{Label: c.name}, uint64(0)
+		for _, what := range []string{consent.ChannelGranted, consent.ChannelWithdrawn, consent.ChannelStop} {
+			n := counts[string(c.channel)+" "+what]
+			l.Values, heard = append(l.Values, atLeast(n)), heard+n
+		}
+		if heard > 0 {
+			out = append(out, l)
+		}
 	}
 	return out
 }

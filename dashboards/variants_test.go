@@ -61,6 +61,10 @@ func TestFewDecisions(t *testing.T) {
 		('shop.example', '2026-11-23 10:00:00', 'decision', 'accept_all', 1, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'gpc', '', 1, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'event', '', 120, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'channel', 'whatsapp granted', 40, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'channel', 'whatsapp withdrawn', 12, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'channel', 'whatsapp stop', 3, '2100-01-01'),
+		('shop.example', '2026-11-23 10:00:00', 'channel', 'email start', 99, '2100-01-01'),
 		('shop.example', '2026-11-23 10:00:00', 'refusal', 'no_consent', 1, '2100-01-01')`); err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +72,7 @@ func TestFewDecisions(t *testing.T) {
 	for _, want := range []string{
 		"Banner shown <10 Decisions <10 Refused by GPC <10 Events accepted 120", "Decisions Kind Count Share Fewer than 10 each <10 –",
 		"Refused events Reason Count Share Fewer than 10 each <10 –", "short <10", "Received <130 Passed the gate 120",
+		"Messages Channel Agreed Withdrew STOP received WhatsApp 40 12 <10 ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("page does not say %q", want)

@@ -168,7 +168,7 @@ func (h *Handler) heed(ctx context.Context, provider string, m *Message, v verdi
 		h.o.Logger.WarnContext(ctx, "a message comes from no phone number, so nobody can be found", "provider", provider, "channel", string(m.Channel))
 		return nil //nolint:nilerr // sent again, it would come from nobody again
 	}
-	word := map[verdict]string{stop: "stop", start: "start"}[v]
+	word := map[verdict]string{stop: consent.ChannelStop, start: consent.ChannelStart}[v]
 	var failed error
 	for _, p := range h.o.Ledger.Sites.All() {
 		if !h.of(provider, p.Site.Domain) {
