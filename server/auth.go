@@ -143,7 +143,7 @@ const (
 
 // overHTTPS reports whether the browser came over https, as far as anybody says.
 func (a *auth) overHTTPS(r *http.Request) bool {
-	return a.secure || r.TLS != nil || r.URL.Scheme == "https"
+	return a.secure || r.URL.Scheme == "https"
 }
 
 // cookieName has the prefix that ties a cookie to exactly this origin, where

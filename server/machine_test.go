@@ -70,11 +70,18 @@ func (l *logs) String() string {
 // startOf runs the machine of a configuration.
 func startOf(t *testing.T, c *config.Config, now func() time.Time) *running {
 	t.Helper()
+	return startWith(t, c, now, func(*machine) {})
+}
+
+// startWith runs the machine once set has changed it.
+func startWith(t *testing.T, c *config.Config, now func() time.Time, set func(*machine)) *running {
+	t.Helper()
 	r := &running{log: &logs{}}
 	var err error
 	if r.machine, err = assemble(c, slog.New(slog.NewTextHandler(r.log, nil)), now); err != nil {
 		t.Fatal(err)
 	}
+	set(r.machine)
 	open := make(chan struct{})
 	r.onOpen = func(public, private net.Addr) {
 		r.public, r.private = "http://"+public.String(), "http://"+private.String()

@@ -66,6 +66,9 @@ func (o *origins) settle(r *http.Request) {
 		r.Host = host
 	}
 	r.URL.Scheme = "" // a client may name one, in a request with the whole address
+	if r.TLS != nil {
+		r.URL.Scheme = "https"
+	}
 	if scheme := lastOf(r.Header["X-Forwarded-Proto"]); believed && (scheme == "http" || scheme == "https") {
 		r.URL.Scheme = scheme
 	}

@@ -88,6 +88,8 @@ type machine struct {
 	health    *health
 	handler   http.Handler // the public listener's
 
+	ports ports // of browsers, where server.tls names domains
+
 	// onOpen is called once the doors are open, with their addresses; private
 	// is nil where metrics_listen is off. nil: nobody wants to know.
 	onOpen func(public, private net.Addr)
@@ -98,7 +100,7 @@ type machine struct {
 // assemble builds the machine from the innermost part outwards. None of it
 // waits for ClickHouse or the network.
 func assemble(c *config.Config, log *slog.Logger, now func() time.Time) (m *machine, err error) {
-	m = &machine{config: c, log: log, now: now, metrics: newMetrics(), limits: newLimits(c, log, now)}
+	m = &machine{config: c, log: log, now: now, metrics: newMetrics(), limits: newLimits(c, log, now), ports: standardPorts}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, m.abandon())
@@ -239,6 +241,14 @@ func (m *machine) run(ctx context.Context) (err error) {
 	if err := m.openBalance(); err != nil {
 		return errors.Join(err, public.Close(), m.abandon())
 	}
+	doors := []listening{{m.httpServer(m.handler), netutil.LimitListener(public, maxConnections)}}
+	if len(m.config.Server.TLS.Domains) > 0 {
+		browsers, err := m.openTLS(ctx)
+		if err != nil {
+			return errors.Join(err, public.Close(), m.abandon())
+		}
+		doors = append(doors, browsers...)
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var consumers, keepers sync.WaitGroup
@@ -264,17 +274,18 @@ func (m *machine) run(ctx context.Context) (err error) {
 	})
 
 	m.restoreSessions(ctx, tried)
-	server := listenerLimits(&http.Server{Handler: m.handler, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
-	watch := listenerLimits(&http.Server{Handler: m.health.handler(m.metrics), ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
-	failed := make(chan error, 2)
-	serve := func(s *http.Server, l net.Listener) {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve %s: %w", l.Addr(), err)
+	watch := m.httpServer(m.health.handler(m.metrics))
+	failed := make(chan error, len(doors)+1)
+	serve := func(l listening) {
+		if err := l.server.Serve(l.listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve %s: %w", l.listener.Addr(), err)
 		}
 	}
-	go serve(server, netutil.LimitListener(public, maxConnections))
+	for _, d := range doors {
+		go serve(d)
+	}
 	if private != nil {
-		go serve(watch, private)
+		go serve(listening{watch, private})
 	}
 	m.countKeyDraw()
 	m.health.doors.Store(true)
@@ -287,7 +298,7 @@ func (m *machine) run(ctx context.Context) (err error) {
 
 	m.log.Info("leaving")
 	m.health.doors.Store(false)
-	err = errors.Join(err, shutdown(server, drainDoors))
+	err = errors.Join(err, shutdownAll(doors, drainDoors))
 	stop()
 	if !waitFor(&consumers, drainConsumers) {
 		m.log.Warn("a consumer is still busy; its batch is delivered again at the next start")
@@ -352,6 +363,22 @@ func removeStale(path string) error {
 		return fmt.Errorf("replace socket: %w", err)
 	}
 	return nil
+}
+
+// httpServer is a server within the limits of every listener.
+func (m *machine) httpServer(h http.Handler) *http.Server {
+	return listenerLimits(&http.Server{Handler: h, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelDebug)})
+}
+
+// shutdownAll shuts down side by side.
+func shutdownAll(all []listening, deadline time.Duration) error {
+	errs := make([]error, len(all))
+	var group sync.WaitGroup
+	for i, l := range all {
+		group.Go(func() { errs[i] = shutdown(l.server, deadline) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // shutdown lets running requests end within the deadline and cuts the rest.

@@ -48,8 +48,9 @@ type Proxy struct {
 
 // TLS asks for certificates from ACME.
 type TLS struct {
-	Domains []string `yaml:"domains"` // none: plain HTTP, TLS ends in the proxy before
-	Email   string   `yaml:"email"`
+	Domains   []string `yaml:"domains"`   // none: plain HTTP, TLS ends in the proxy before
+	Email     string   `yaml:"email"`     // of the account
+	Directory string   `yaml:"directory"` // of the authority; "" is Let's Encrypt's
 }
 
 // ClickHouse says where rows go.

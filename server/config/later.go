@@ -13,7 +13,6 @@ func (c *Config) Notices() []Problem {
 			k.say(path, "not available yet: %s; the value is checked and kept, and has no effect in this version", feature)
 		}
 	}
-	later(len(c.Server.TLS.Domains) > 0, "server.tls.domains", "certificates from ACME (let a proxy end TLS)")
 	later(c.ClickHouse.Cluster != "", "clickhouse.cluster", "replicated and distributed tables")
 	later(c.Mail.Host != "", "mail", "reports and invitations by e-mail")
 	c.Retention.notice(k, "retention")

@@ -80,6 +80,7 @@ func (c *Config) complete(dir string) {
 	}
 	c.Server.BasePath = strings.TrimSuffix(c.Server.BasePath, "/")
 	c.Server.PublicURL = strings.TrimSuffix(c.Server.PublicURL, "/")
+	lowerAll(c.Server.TLS.Domains)
 	for i := range c.Users {
 		lowerAll(c.Users[i].Sites)
 	}

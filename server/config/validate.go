@@ -61,6 +61,9 @@ func (c *Config) validateServer(k *checker) {
 			k.notHost(fmt.Sprintf("server.tls.domains[%d]", i), d, "write stats.example.com")
 		}
 	}
+	if s.TLS.Directory != "" {
+		k.webURL("server.tls.directory", s.TLS.Directory)
+	}
 	if s.TLS.Email != "" && !emailPattern.MatchString(s.TLS.Email) {
 		k.say("server.tls.email", "%q is not an e-mail address", s.TLS.Email)
 	}
