@@ -166,29 +166,34 @@ func (x *Index) Save(path string, at Position) error {
 }
 
 func (x *Index) encode(buf *bytes.Buffer, at Position) error {
-	x.mu.RLock()
-	defer x.mu.RUnlock()
 	enc := json.NewEncoder(buf)
-	if err := enc.Encode(indexLine{Version: indexVersion, Position: &at}); err != nil {
-		return err
-	}
-	for id, c := range x.cuts {
-		if err := enc.Encode(indexLine{Consent: &id, Cut: c}); err != nil {
-			return err
-		}
-	}
-	for id, t := range x.tombs {
-		if err := enc.Encode(indexLine{Consent: &id, Tombstone: &t}); err != nil {
-			return err
-		}
-	}
-	for _, k := range x.contacts {
-		if err := enc.Encode(indexLine{Contact: &k.Contact, Owed: k.refused}); err != nil {
+	for _, l := range x.lines(at) {
+		if err := enc.Encode(l); err != nil {
 			return err
 		}
 	}
 	buf.Write(trailer(buf.Bytes()))
 	return nil
+}
+
+// lines is what the file says at one moment. Encoding it takes longer than a
+// withdrawal, and all who wait behind it, may be held up.
+func (x *Index) lines(at Position) []indexLine {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	lines := make([]indexLine, 0, 1+len(x.cuts)+len(x.tombs)+len(x.contacts))
+	lines = append(lines, indexLine{Version: indexVersion, Position: &at})
+	for id, c := range x.cuts {
+		lines = append(lines, indexLine{Consent: &id, Cut: c})
+	}
+	for id, t := range x.tombs {
+		lines = append(lines, indexLine{Consent: &id, Tombstone: &t})
+	}
+	for _, k := range x.contacts {
+		c := k.Contact
+		lines = append(lines, indexLine{Contact: &c, Owed: k.refused})
+	}
+	return lines
 }
 
 // ErrDamagedIndex is a consent.idx whose checksum does not match. Without it a

@@ -31,9 +31,13 @@ type state struct {
 	signer  string            // id of the key that signs now
 }
 
-// saveEvery is how often consent.idx is written while it changes. The spool's
-// tail holds what came since, so this bounds the replay at start, not a loss.
-const saveEvery = 30 * time.Second
+// saveEvery is how often consent.idx is written while it changes; a large one
+// less often, so that it takes no more than a part of the time. The spool's tail
+// holds what came since, so this bounds the replay at start, not a loss.
+const (
+	saveEvery = 30 * time.Second
+	savePart  = 50
+)
 
 // openState opens the spool and brings the index up to date from it. replay is
 // handed every record that the spool still holds after the index's position.
@@ -209,28 +213,28 @@ func (s *state) save() error {
 	return nil
 }
 
-// keep saves the index every saveEvery, and forgets what has expired, until ctx
-// is done.
+// keep saves the index every saveEvery or less often, and forgets what has
+// expired, until ctx is done.
 func (s *state) keep(ctx context.Context) {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
+	next := time.NewTimer(saveEvery)
+	defer next.Stop()
 	saved := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
 		}
+		begun := time.Now()
 		s.journal.index.Sweep(s.now())
-		committed := s.journal.spool.Stats().Next - 1
-		if committed == saved {
-			continue
+		if committed := s.journal.spool.Stats().Next - 1; committed != saved {
+			if err := s.save(); err == nil {
+				saved = committed
+			} else {
+				s.log.ErrorContext(ctx, "consent index not saved; the spool keeps what it lacks", "err", err)
+			}
 		}
-		if err := s.save(); err != nil {
-			s.log.ErrorContext(ctx, "consent index not saved; the spool keeps what it lacks", "err", err)
-			continue
-		}
-		saved = committed
+		next.Reset(max(saveEvery, savePart*time.Since(begun)))
 	}
 }
 
