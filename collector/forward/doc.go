@@ -9,7 +9,7 @@
 //
 //	acknowledged  the recipient answered 2xx: received. It says no more than that.
 //	cancelled     consent no longer covers it: expired withdrawn
-//	              stale_notice
+//	              stale_notice; or its visitor has had it erased: erased
 //	dead          too_old    24 hours have passed
 //	              invalid    it would not be kept, or Sluice must not send it
 //	              rejected   an answer that repeating cannot change
@@ -22,7 +22,11 @@
 // gets its connection first, and the connection's first write runs under the
 // consent index's read lock, right after the check (conn.go). A withdrawal
 // takes the write lock: once it has returned, no send that rests on the
-// consent begins. What remains is the request that was already on its way.
+// consent begins. So does an erasure, of all events up to it. What remains is the
+// request that was already on its way.
+//
+// What ends after either says so without its receipt: the row counts, so that
+// what was admitted and what ended stay equal, and leads to nobody.
 //
 // # Retries
 //
