@@ -12,7 +12,8 @@
 //	              stale_notice; or its visitor has had it erased: erased
 //	dead          too_old    24 hours have passed
 //	              invalid    it would not be kept, or Sluice must not send it
-//	              rejected   an answer that repeating cannot change
+//	              rejected   an answer that repeating cannot change, or a 2xx that says
+//	                         that it was not kept
 //	              exhausted  tried as often as is safe
 //	              queue_full the recipient was away for longer than there was room
 //

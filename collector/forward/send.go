@@ -283,6 +283,7 @@ func (t *shipment) conclude(a answer) time.Duration {
 	switch {
 	case a.taken():
 		t.lastTaken.Store(now.UnixNano())
+		t.refuse(a)
 		t.end(t.events, collector.Acknowledged, "")
 		return 0
 	case !a.again():
@@ -297,6 +298,25 @@ func (t *shipment) conclude(a answer) time.Duration {
 	}
 	t.log.Warn("destination does not take a request, trying again", "status", a.status, "attempt", t.attempts, "err", a.err)
 	return max(backoff(t.attempts), min(a.retryAfter, time.Hour))
+}
+
+// refuse ends the events that the recipient did not keep of a request that it
+// took.
+func (t *shipment) refuse(a answer) {
+	judge, ok := t.to.(Judge)
+	if !ok {
+		return
+	}
+	var bad []*collector.Event
+	for _, i := range judge.Refused(a.body, len(t.events)) {
+		if i >= 0 && i < len(t.events) && !slices.Contains(bad, t.events[i]) {
+			bad = append(bad, t.events[i])
+		}
+	}
+	if len(bad) > 0 {
+		t.log.Warn("destination refuses events of a request that it took", "status", a.status, "refused", len(bad), "events", len(t.events))
+		t.end(bad, collector.Dead, Rejected)
+	}
 }
 
 // repeatable reports whether the recipient drops all of it if it gets it twice.
@@ -323,7 +343,7 @@ func (t *shipment) end(events []*collector.Event, state collector.ForwardState, 
 			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(), Token: ev.Token,
 		}
 		if i == 0 && state != collector.Cancelled {
-			f.Sent = t.sent
+			f.Sent, t.sent = t.sent, "" // once for each request
 		}
 		t.done = append(t.done, f)
 	}

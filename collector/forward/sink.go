@@ -31,7 +31,7 @@ const (
 	Erased    = "erased"     // the visitor has had the event erased
 	TooOld    = "too_old"    // waited for 24 hours
 	Invalid   = "invalid"    // the recipient would not keep it, or it must not leave
-	Rejected  = "rejected"   // an answer that repeating cannot change
+	Rejected  = "rejected"   // an answer that repeating cannot change, or one that says it was not kept
 	Exhausted = "exhausted"  // tried as often as is safe
 	QueueFull = "queue_full" // the recipient was away for longer than its queue has room
 )
