@@ -16,6 +16,8 @@
 //	                         that it was not kept
 //	              exhausted  tried as often as is safe
 //	              queue_full the recipient was away for longer than there was room
+//	              spool_full the server's spool needed the room
+//	              unconfigured the recipient was taken out of the configuration
 //
 // # The last check
 //

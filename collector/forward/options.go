@@ -101,13 +101,20 @@ func New(o Options) (*Sink, error) {
 		o: o, use: use, to: o.Destination, client: c, settled: map[key]bool{},
 		log: o.Logger.With("room", "forward", "site", o.Policy.Site.Domain, "sink", o.Service),
 	}
-	if o.Queue != "" {
-		s.queue, err = openQueue(o.Queue, spool.Options{MaxBytes: o.QueueBytes, Logger: s.log, Now: o.Now}, s.to.Person, func(k key, seq uint64) {
-			s.settled[k] = true
-			s.settledUpTo = max(s.settledUpTo, seq)
-		})
+	if o.Queue == "" {
+		return s, nil
 	}
-	return s, err
+	s.queue, err = openQueue(o.Queue, spool.Options{MaxBytes: o.QueueBytes, Logger: s.log, Now: o.Now}, s.to.Person, func(k key, seq uint64) {
+		s.settled[k] = true
+		s.settledUpTo = max(s.settledUpTo, seq)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := sign(o.Queue, o.Service); err != nil {
+		return nil, errors.Join(err, s.queue.Close())
+	}
+	return s, nil
 }
 
 // NamePrefix opens the name of every sink's cursor, so that those of sites no

@@ -34,6 +34,8 @@ const (
 	Rejected  = "rejected"   // an answer that repeating cannot change, or one that says it was not kept
 	Exhausted = "exhausted"  // tried as often as is safe
 	QueueFull = "queue_full" // the recipient was away for longer than its queue has room
+	// Unconfigured: it waited for a recipient that the configuration has no longer.
+	Unconfigured = "unconfigured"
 )
 
 // Sink is the way of one site's events to one recipient: a [spool.Sink].
