@@ -3,7 +3,6 @@ package server
 import (
 	"errors"
 	"io/fs"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,8 +11,6 @@ import (
 	"time"
 
 	"sluice/collector"
-	"sluice/collector/ga4/standin"
-	"sluice/collector/ga4/standin/standintest"
 	"sluice/collector/spool"
 	"sluice/server/config"
 )
@@ -34,11 +31,7 @@ func TestForwarderUnconfigured(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := newInstallation(t)
-			google := standintest.New(t, standin.Options{})
-			google.Fail(standin.Fault{Kind: standin.Answer, Status: 503})
-			web := httptest.NewServer(google)
-			t.Cleanup(web.Close)
-			i.google = web.URL
+			i.away()
 			r := i.serve("http://127.0.0.1:1/sluice")
 			r.mustVisit(t, r.agrees(t, "example.com"), "/a")
 			eventually(t, "the event waits", func() bool {

@@ -123,17 +123,23 @@ func TestCutBehindAWithdrawal(t *testing.T) {
 	}
 }
 
+// away is a Google that takes nothing for now.
+func (i *installation) away() *standin.Server {
+	google := standintest.New(i.t, standin.Options{})
+	google.Fail(standin.Fault{Kind: standin.Answer, Status: 503})
+	web := httptest.NewServer(google)
+	i.t.Cleanup(web.Close)
+	i.google = web.URL
+	return google
+}
+
 // TestErasedIsNotForwarded: what waits for a recipient that is away is not sent
 // once its visitor has had it erased, and what says so leads nowhere.
 func TestErasedIsNotForwarded(t *testing.T) {
 	t.Parallel()
 	requireEngine(t)
 	i := newInstallation(t)
-	google := standintest.New(t, standin.Options{})
-	google.Fail(standin.Fault{Kind: standin.Answer, Status: 503})
-	web := httptest.NewServer(google)
-	t.Cleanup(web.Close)
-	i.google = web.URL
+	google := i.away()
 	r := i.serve("embedded")
 	v := r.agrees(t, "example.com")
 	r.mustVisit(t, v, "/erased")
