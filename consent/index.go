@@ -17,10 +17,10 @@ import (
 // erased; and who may be written to on which channel. It answers from memory; Save writes it to one file (consent.idx),
 // and the spool's tail after the saved position brings it up to date at start.
 //
-// The same lock orders withdrawals against sends: a sender holds it for
-// reading from its check to the first byte written (see [Index.Hold]), a
-// withdrawal takes it for writing. So once a withdrawal has returned, no send
-// that rests on the consent can begin.
+// The same lock orders withdrawals and erasures against sends: a sender holds it
+// for reading from its check to the first byte written (see [Index.Hold]), they
+// take it for writing. So once a withdrawal has returned, no send that rests on
+// the consent can begin, and once an erasure has, none of what it erases.
 type Index struct {
 	mu    sync.RWMutex
 	cuts  map[ID]*Cut
@@ -66,16 +66,28 @@ func (x *Index) Seen(r Receipt) {
 	}
 }
 
-// Hold runs fn while no withdrawal can come into force. lookup answers what
-// has been cut at that moment. fn must be short and must not call the index.
-func (x *Index) Hold(fn func(lookup func(consent ID) *Cut)) {
+// Held is the index at a moment that lasts as long as [Index.Hold].
+type Held struct{ index *Index }
+
+// Cut returns what has been taken back from a consent; nil: nothing.
+func (h Held) Cut(consent ID) *Cut { return h.index.cuts[consent] }
+
+// Erased answers as [Index.Erased] does.
+func (h Held) Erased(consent, spool ID, seq uint64) bool {
+	t, ok := h.index.tombs[consent]
+	return ok && (t.Spool != spool || seq <= t.Seq)
+}
+
+// Hold runs fn while neither a withdrawal nor an erasure can come into force.
+// now is only good within fn, which must be short and must not call the index.
+func (x *Index) Hold(fn func(now Held)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	fn(func(consent ID) *Cut { return x.cuts[consent] })
+	fn(Held{x})
 }
 
 // Bury records that everything collected under the consent in records up to
-// seq of the spool is to be erased.
+// seq of the spool is to be erased. It returns as Apply does.
 func (x *Index) Bury(consent, spool ID, seq uint64, expires time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -87,8 +99,7 @@ func (x *Index) Bury(consent, spool ID, seq uint64, expires time.Time) {
 func (x *Index) Erased(consent, spool ID, seq uint64) bool {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	t, ok := x.tombs[consent]
-	return ok && (t.Spool != spool || seq <= t.Seq)
+	return Held{x}.Erased(consent, spool, seq)
 }
 
 // Size returns how many cuts and tombstones are held.

@@ -159,35 +159,43 @@ func TestIndexErased(t *testing.T) {
 	}
 }
 
-// A withdrawal returns only when no send that rests on the consent is still
-// before its first byte, and no later one sees the consent alive.
-func TestIndexHoldsBackWithdrawals(t *testing.T) {
+// A withdrawal, and an erasure, returns only when no send that rests on the
+// consent is still before its first byte, and no later one goes on.
+func TestIndexHoldsBackTakingBack(t *testing.T) {
 	t.Parallel()
-	x, id := NewIndex(), uuid.New()
-	sending, applying := make(chan struct{}), make(chan struct{})
-	var sent atomic.Bool
-	go x.Hold(func(lookup func(ID) *Cut) {
-		close(sending)
-		<-applying
-		for range 1000 { // every chance for the withdrawal to return too early
-			runtime.Gosched()
-		}
-		if lookup(id) != nil {
-			t.Error("the consent was cut in the middle of a send")
-		}
-		sent.Store(true)
-	})
-	<-sending
-	close(applying)
-	x.Apply(id, &Cut{All: Forever})
-	if !sent.Load() {
-		t.Error("the withdrawal returned in the middle of a send")
+	for name, takeBack := range map[string]func(x *Index, id ID){
+		"withdrawal": func(x *Index, id ID) { x.Apply(id, &Cut{All: Forever}) },
+		"erasure":    func(x *Index, id ID) { x.Bury(id, id, 1, time.Now()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x, id := NewIndex(), uuid.New()
+			sending, applying := make(chan struct{}), make(chan struct{})
+			var sent atomic.Bool
+			go x.Hold(func(now Held) {
+				close(sending)
+				<-applying
+				for range 1000 { // every chance for it to return too early
+					runtime.Gosched()
+				}
+				if now.Cut(id) != nil || now.Erased(id, id, 1) {
+					t.Error("the consent was taken back in the middle of a send")
+				}
+				sent.Store(true)
+			})
+			<-sending
+			close(applying)
+			takeBack(x, id)
+			if !sent.Load() {
+				t.Error("it returned in the middle of a send")
+			}
+			x.Hold(func(now Held) {
+				if now.Cut(id) == nil && !now.Erased(id, id, 1) {
+					t.Error("a later send does not see it")
+				}
+			})
+		})
 	}
-	x.Hold(func(lookup func(ID) *Cut) {
-		if lookup(id) == nil {
-			t.Error("a later send sees no cut")
-		}
-	})
 }
 
 func TestWriteFileKeepsTheOldOnFailure(t *testing.T) {

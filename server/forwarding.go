@@ -87,7 +87,7 @@ const queuesName = "forward"
 func (m *machine) queues() string { return filepath.Join(m.config.DataDir, queuesName) }
 
 // dropQueues removes the queues of recipients that are no longer configured:
-// what waits there may not be sent any more.
+// what waits there may not be sent any more, and is recorded as dead.
 func (m *machine) dropQueues() error {
 	entries, err := os.ReadDir(m.queues())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -97,12 +97,34 @@ func (m *machine) dropQueues() error {
 		if slices.ContainsFunc(m.sinks, func(f forwarder) bool { return f.Name() == e.Name() }) {
 			continue
 		}
-		m.log.Warn("a forwarder is no longer configured; its queue is removed", "sink", e.Name())
-		if err := os.RemoveAll(filepath.Join(m.queues(), e.Name())); err != nil {
+		dir := filepath.Join(m.queues(), e.Name())
+		if !m.endQueue(dir) {
+			continue
+		}
+		if err := os.RemoveAll(dir); err != nil {
 			return fmt.Errorf("remove the queue of a forwarder: %w", err)
 		}
 	}
 	return nil
+}
+
+// endQueue records what waits in a queue as dead. false: that cannot be recorded
+// now, so the queue stays until the next start.
+func (m *machine) endQueue(dir string) bool {
+	log := m.log.With("sink", filepath.Base(dir))
+	service, events, err := forward.Abandon(context.Background(), forward.Options{
+		Queue: dir, Outcomes: outcomes{m.state.journal}, Logger: log, Now: m.now,
+	})
+	switch {
+	case errors.Is(err, consent.ErrUnavailable):
+		log.Error("a forwarder is no longer configured, and what waits for it cannot be recorded; the next start tries again", "service", service, "err", err)
+		return false
+	case err != nil:
+		log.Warn("a forwarder is no longer configured; its queue is removed, and what waited there has no outcome", "service", service, "err", err)
+	default:
+		log.Warn("a forwarder is no longer configured; what waited in its queue is dead", "service", service, "events", events)
+	}
+	return true
 }
 
 // isForwarder tells the cursors of forwarders, those of earlier versions too.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sluice/collector"
+	"sluice/collector/forward"
 	"sluice/collector/spool"
 	"sluice/consent"
 )
@@ -126,18 +127,15 @@ func (j *journal) withdrawals(list []*consent.Withdrawal) []spool.Entry {
 }
 
 // outcomes is the journal as the forwarder sees it: its records are terminal
-// outcomes. What a request said is left out where a withdrawal or an erasure
-// has come before it, which nothing would empty any more.
+// outcomes.
 type outcomes struct{ *journal }
 
 func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) error {
 	entries := make([]spool.Entry, len(outcomes))
-	for i, f := range outcomes {
+	for i := range outcomes {
 		entries[i] = &recordEntry{journal: j.journal, kind: spool.KindForward, append: func(dst []byte) ([]byte, error) {
-			if j.takenBack(&f) {
-				f.Sent = ""
-			}
-			if err := j.forwards.Link(&f); err != nil {
+			f := outcomes[i] // the caller goes on with its own
+			if err := j.link(&f); err != nil {
 				return dst, err
 			}
 			return f.AppendBinary(dst)
@@ -146,11 +144,27 @@ func (j outcomes) Record(ctx context.Context, outcomes []collector.Forward) erro
 	return j.append(ctx, entries...)
 }
 
-// takenBack reports whether what was collected under an outcome's consent, up
-// to its event, has been taken back.
-func (j *journal) takenBack(f *collector.Forward) bool {
+// link gives an outcome its place in the chain. Where a withdrawal or an erasure
+// has come before it, it says no more than a row that was there in time and was
+// cut by one: neither under which receipt nor what was sent. Nothing would take
+// that away any more. Of what was erased the hash of what was sent goes too.
+func (j *journal) link(f *collector.Forward) error {
 	id := f.Token.Consent
-	return j.index.Cut(id).Covers(f.Token, consent.StatisticsUse) || j.index.Erased(id, j.spool.ID(), f.EventSeq)
+	erased := f.Reason == forward.Erased || j.index.Erased(id, j.spool.ID(), f.EventSeq)
+	takenBack := erased || j.index.Cut(id).Covers(f.Token, consent.StatisticsUse)
+	if takenBack {
+		f.Sent = ""
+	}
+	if erased {
+		f.PayloadHash = ""
+	}
+	if err := j.forwards.Link(f); err != nil {
+		return err
+	}
+	if takenBack {
+		f.ReceiptID, f.Salt = consent.ID{}, ""
+	}
+	return nil
 }
 
 func (j *journal) append(ctx context.Context, entries ...spool.Entry) error {

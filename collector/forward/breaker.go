@@ -22,15 +22,20 @@ type breaker struct {
 	asking   bool      // somebody does
 }
 
-// enter says how long to wait before a request; 0: go, and call leave.
-func (b *breaker) enter(now time.Time) time.Duration {
+// enter says how long to wait before a request; 0: go, and call leave. One that
+// has often failed itself lets others ask first.
+func (b *breaker) enter(now time.Time, failed bool) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	until := b.until
+	if failed {
+		until = until.Add(probePause)
+	}
 	switch {
 	case b.failures < breakAfter:
 		return 0
-	case now.Before(b.until):
-		return b.until.Sub(now)
+	case now.Before(until):
+		return until.Sub(now)
 	case b.asking:
 		return probePause
 	}

@@ -36,6 +36,8 @@ const (
 	// closed is lost without an answer.
 	idleTimeout = 60 * time.Second
 	maxAnswer   = 64 << 10
+	// maxJudged is how much of an answer's body a [Judge] sees.
+	maxJudged = 4 << 10
 )
 
 // client posts parcels to one endpoint, in HTTP/1.1: one request at a time on a
@@ -164,6 +166,7 @@ type answer struct {
 	status     int           // 0: no answer was read
 	retryAfter time.Duration // what the answer asks for; 0: nothing
 	begun      bool          // at least one byte may have left
+	body       []byte        // the beginning of a 2xx's
 	err        error         // why there is no answer; never holds the URL
 }
 

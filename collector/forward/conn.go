@@ -117,8 +117,12 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 		return a, false
 	}
 	a.status, a.retryAfter = resp.StatusCode, retryAfter(resp.Header, time.Now())
-	// The body says nothing; it is read so that the connection can be kept.
-	_, err = io.Copy(io.Discard, resp.Body)
+	if a.taken() { // to most recipients it says nothing more
+		a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxJudged))
+	}
+	if err == nil { // the rest is read so that the connection can be kept
+		_, err = io.Copy(io.Discard, resp.Body)
+	}
 	closed := resp.Body.Close()
 	return a, unwritten == nil && err == nil && closed == nil && !resp.Close
 }

@@ -27,3 +27,11 @@ type Destination interface {
 	// twice.
 	Repeatable(ev *collector.Event) bool
 }
+
+// Judge is a [Destination] whose recipient answers 2xx also where it keeps
+// nothing of an event, and says so in the body.
+type Judge interface {
+	// Refused returns the places of the events, of the n in a request, that the
+	// recipient refuses. body is the beginning of its answer, up to 4 KiB.
+	Refused(body []byte, n int) []int
+}

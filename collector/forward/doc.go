@@ -9,12 +9,15 @@
 //
 //	acknowledged  the recipient answered 2xx: received. It says no more than that.
 //	cancelled     consent no longer covers it: expired withdrawn
-//	              stale_notice
+//	              stale_notice; or its visitor has had it erased: erased
 //	dead          too_old    24 hours have passed
 //	              invalid    it would not be kept, or Sluice must not send it
-//	              rejected   an answer that repeating cannot change
+//	              rejected   an answer that repeating cannot change, or a 2xx that says
+//	                         that it was not kept
 //	              exhausted  tried as often as is safe
 //	              queue_full the recipient was away for longer than there was room
+//	              spool_full the server's spool needed the room
+//	              unconfigured the recipient was taken out of the configuration
 //
 // # The last check
 //
@@ -22,7 +25,11 @@
 // gets its connection first, and the connection's first write runs under the
 // consent index's read lock, right after the check (conn.go). A withdrawal
 // takes the write lock: once it has returned, no send that rests on the
-// consent begins. What remains is the request that was already on its way.
+// consent begins. So does an erasure, of all events up to it. What remains is the
+// request that was already on its way.
+//
+// What ends after either says so without its receipt: the row counts, so that
+// what was admitted and what ended stay equal, and leads to nobody.
 //
 // # Retries
 //
@@ -31,8 +38,11 @@
 // server's spool is free of it. From there it is tried, in order, with pauses
 // that double up to five minutes, half of each random, or as long as
 // Retry-After says. After five failures in a row one request at a time asks
-// whether the endpoint is back (breaker.go). Consent is looked up before each
-// attempt. The queue has 256 MiB; what finds no room is dead.
+// whether the endpoint is back (breaker.go). What has failed three times goes behind the others that
+// wait, with all that its person did later (retries.go): if they are taken it is
+// the request that is at fault, and it is given up after eight attempts. Consent
+// is looked up before each attempt. The queue has 256 MiB; what finds no room is
+// dead.
 //
 // # At least once
 //

@@ -29,7 +29,7 @@ func (s *Sink) Explain(ev *collector.Event) Explanation {
 	out := Explanation{Destination: s.o.Service}
 	now := s.o.Now()
 	t := shipment{Sink: s, events: []*collector.Event{ev}}
-	v := t.ask(now)
+	v, _ := t.ask(now) // it is in no spool yet, so nothing has erased it
 	switch {
 	case ev.Test:
 		out.Refused = fromTestHost

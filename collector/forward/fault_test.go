@@ -85,23 +85,3 @@ func TestOutage(t *testing.T) {
 		}
 	})
 }
-
-// TestPoison gives up a request that the endpoint does not take while it takes
-// others, so that one payload cannot hold up the site for a day.
-func TestPoison(t *testing.T) {
-	bubble(t, func(t *testing.T, r *rig) {
-		r.google.Fail(standin.Fault{Kind: standin.Answer, Status: 500, Times: maxAttempts})
-		began := time.Now()
-		go func() {
-			time.Sleep(time.Second)
-			r.sink.lastTaken.Store(time.Now().UnixNano())
-		}()
-		r.deliver(r.record(r.token(analytics), r.event("a")))
-		if diff := cmp.Diff([]outcome{{"a", collector.Dead, Exhausted, maxAttempts}}, r.outcomes()); diff != "" {
-			t.Errorf("outcomes (-want +got):\n%s", diff)
-		}
-		if took := time.Since(began); took > 5*time.Minute {
-			t.Errorf("took %s", took)
-		}
-	})
-}

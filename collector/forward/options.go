@@ -41,11 +41,12 @@ type Options struct {
 	Parallel int              // requests under way at once; 0: 64
 }
 
-// Gate holds withdrawals off while a request begins. [consent.Index] is one.
+// Gate holds withdrawals and erasures off while a request begins.
+// [consent.Index] is one.
 type Gate interface {
-	// Hold runs fn while no withdrawal can come into force; lookup answers
-	// what has been cut from a consent at that moment.
-	Hold(fn func(lookup func(consent.ID) *consent.Cut))
+	// Hold runs fn while neither can come into force; now answers what has been
+	// cut from a consent at that moment, and which events were erased.
+	Hold(fn func(now consent.Held))
 }
 
 // Outcomes keeps terminal outcomes.
@@ -100,13 +101,20 @@ func New(o Options) (*Sink, error) {
 		o: o, use: use, to: o.Destination, client: c, settled: map[key]bool{},
 		log: o.Logger.With("room", "forward", "site", o.Policy.Site.Domain, "sink", o.Service),
 	}
-	if o.Queue != "" {
-		s.queue, err = openQueue(o.Queue, spool.Options{MaxBytes: o.QueueBytes, Logger: s.log, Now: o.Now}, func(k key, seq uint64) {
-			s.settled[k] = true
-			s.settledUpTo = max(s.settledUpTo, seq)
-		})
+	if o.Queue == "" {
+		return s, nil
 	}
-	return s, err
+	s.queue, err = openQueue(o.Queue, spool.Options{MaxBytes: o.QueueBytes, Logger: s.log, Now: o.Now}, s.to.Person, func(k key, seq uint64) {
+		s.settled[k] = true
+		s.settledUpTo = max(s.settledUpTo, seq)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := sign(o.Queue, o.Service); err != nil {
+		return nil, errors.Join(err, s.queue.Close())
+	}
+	return s, nil
 }
 
 // NamePrefix opens the name of every sink's cursor, so that those of sites no

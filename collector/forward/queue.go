@@ -2,9 +2,9 @@ package forward
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,60 +18,33 @@ import (
 // later goes behind it.
 //
 // Its records are events that wait, and, as in the server's spool, the outcomes
-// of those that ended before the queue's cursor passed them.
+// of those that ended before the queue's cursor passed them. An event that lets
+// others go first is written once more, at the end; of two records of an event
+// the later counts.
 type queue struct {
 	*spool.Spool
+	person func(*collector.Event) string
 
 	mu      sync.Mutex
-	ended   map[key]bool // outcomes in the queue behind its cursor
-	waiting int          // events without an outcome
-	oldest  time.Time    // the oldest of them; zero: none
+	ended   map[key]bool  // outcomes in the queue behind its cursor
+	back    map[key]back  // events that were put back
+	waiting int           // events without an outcome
+	oldest  time.Time     // the oldest of them; zero: none
+	last    uint64        // place of the last event
+	fresh   uint64        // place of the last one that had not been there before
+	arrived chan struct{} // closed when the next such one comes
+}
+
+// back is an event that was put back.
+type back struct {
+	place  uint64 // where it stands now
+	person string
+	seq    uint64 // in the server's spool: the order of what a person did
+	time   time.Time
 }
 
 // consumerName is the one consumer of a queue.
 const consumerName = "retry"
-
-// waiting is an event in a queue, with what has been tried.
-type waiting struct {
-	due                  time.Time
-	attempts, unanswered int
-	seq                  uint64 // of the event in the server's spool
-	event                []byte // its encoding there
-	queued               bool   // it was read from a queue
-}
-
-// waitingVersion opens a record; fixedWaiting is the length before the event.
-const (
-	waitingVersion = 1
-	fixedWaiting   = 1 + 8 + 4 + 2 + 8
-)
-
-// Kind implements [spool.Entry].
-func (w *waiting) Kind() spool.Kind { return spool.KindEvent }
-
-// Commit appends version u8, due i64 (Unix ms), attempts u32, unanswered u16,
-// seq u64, the event. Big endian.
-func (w *waiting) Commit(dst []byte, _ uint64) ([]byte, bool) {
-	be := binary.BigEndian
-	dst = append(dst, waitingVersion)
-	dst = be.AppendUint64(dst, uint64(w.due.UnixMilli()))
-	dst = be.AppendUint32(dst, uint32(w.attempts))
-	dst = be.AppendUint16(dst, uint16(w.unanswered))
-	return append(be.AppendUint64(dst, w.seq), w.event...), true
-}
-
-var errWaitingEncoding = errors.New("not a waiting event of version 1")
-
-func decodeWaiting(b []byte) (waiting, error) {
-	if len(b) < fixedWaiting || b[0] != waitingVersion {
-		return waiting{}, errWaitingEncoding
-	}
-	be := binary.BigEndian
-	return waiting{
-		due: time.UnixMilli(int64(be.Uint64(b[1:]))), attempts: int(be.Uint32(b[9:])), unanswered: int(be.Uint16(b[13:])),
-		seq: be.Uint64(b[15:]), event: b[fixedWaiting:], queued: true,
-	}, nil
-}
 
 // outcomeEntry is an outcome on its way into a queue.
 type outcomeEntry struct{ collector.Forward }
@@ -84,14 +57,15 @@ func (e outcomeEntry) Commit(dst []byte, _ uint64) ([]byte, bool) {
 }
 
 // openQueue opens the queue in dir and tells settled of every event in it, so
-// that one which is still before the sink's cursor is not queued twice.
-func openQueue(dir string, o spool.Options, settled func(k key, seq uint64)) (*queue, error) {
+// that one which is still before the sink's cursor is not queued twice. person
+// is the destination's.
+func openQueue(dir string, o spool.Options, person func(*collector.Event) string, settled func(k key, seq uint64)) (*queue, error) {
 	o.SegmentBytes = o.MaxBytes / 16
 	sp, err := spool.Open(dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("open queue: %w", err)
 	}
-	q := &queue{Spool: sp, ended: map[key]bool{}}
+	q := &queue{Spool: sp, person: person, ended: map[key]bool{}, back: map[key]back{}, arrived: make(chan struct{})}
 	if err := q.recall(settled); err != nil {
 		return nil, errors.Join(err, sp.Close())
 	}
@@ -107,18 +81,15 @@ func (q *queue) recall(settled func(k key, seq uint64)) error {
 	err := q.Replay(0, func(r spool.Record) error {
 		switch r.Kind {
 		case spool.KindEvent:
-			w, err := decodeWaiting(r.Data)
+			w, ev, err := readWaiting(r)
 			if err != nil {
-				return fmt.Errorf("record %d of the queue: %w", r.Seq, err)
-			}
-			ev, err := collector.DecodeEvent(w.event)
-			if err != nil {
-				return fmt.Errorf("record %d of the queue: %w", r.Seq, err)
+				return err
 			}
 			k := keyOf(ev.ID, ev.Token.Receipt)
 			settled(k, w.seq)
 			if r.Seq >= next {
 				events[k] = ev.Time
+				q.stands(&w, ev)
 			}
 		case spool.KindForward:
 			f, err := collector.DecodeForward(r.Data)
@@ -128,6 +99,7 @@ func (q *queue) recall(settled func(k key, seq uint64)) error {
 			k := keyOf(f.EventID, f.ReceiptID)
 			q.ended[k] = true
 			delete(events, k)
+			delete(q.back, k)
 		}
 		return nil
 	})
@@ -138,6 +110,32 @@ func (q *queue) recall(settled func(k key, seq uint64)) error {
 		}
 	}
 	return err
+}
+
+// readWaiting reads a record of a queue.
+func readWaiting(r spool.Record) (w waiting, ev *collector.Event, err error) {
+	w, err = decodeWaiting(r.Data)
+	w.place = r.Seq
+	var read collector.Event
+	if err == nil {
+		read, err = collector.DecodeEvent(w.event)
+	}
+	if err != nil {
+		return w, nil, fmt.Errorf("record %d of the queue: %w", r.Seq, err)
+	}
+	read.Seq = w.seq
+	return w, &read, nil
+}
+
+// stands notes where an event has its place. The caller holds mu, or has the
+// queue to itself.
+func (q *queue) stands(w *waiting, ev *collector.Event) {
+	q.last = max(q.last, w.place)
+	if w.back {
+		q.back[keyOf(ev.ID, ev.Token.Receipt)] = back{w.place, strings.Clone(q.person(ev)), w.seq, ev.Time}
+		return
+	}
+	q.fresh = max(q.fresh, w.place)
 }
 
 // next is the seq at which the queue's cursor stands.
@@ -159,34 +157,99 @@ func (q *queue) busy() bool {
 
 // put appends what could not be sent. spool.ErrFull: there is no room.
 func (q *queue) put(ctx context.Context, shipments []*shipment) error {
-	var entries []spool.Entry
-	oldest := time.Time{}
+	n, oldest := 0, time.Time{}
 	for _, t := range shipments {
-		for i, ev := range t.events {
-			entries = append(entries, &waiting{due: t.due, attempts: t.attempts, unanswered: t.unanswered, seq: ev.Seq, event: t.records[i]})
+		n += len(t.events)
+		for _, ev := range t.events {
 			if oldest.IsZero() || ev.Time.Before(oldest) {
 				oldest = ev.Time
 			}
 		}
 	}
-	if len(entries) == 0 {
+	if n == 0 {
 		return nil
 	}
 	// Counted first: whoever looks in between has to see that something waits.
 	q.mu.Lock()
-	q.waiting += len(entries)
+	q.waiting += n
 	q.mu.Unlock()
-	err := q.Append(ctx, entries...)
+	err := q.write(ctx, shipments, false)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err != nil {
-		q.waiting -= len(entries)
+		q.waiting -= n
 		return err
 	}
 	if q.oldest.IsZero() || oldest.Before(q.oldest) {
 		q.oldest = oldest
 	}
+	close(q.arrived)
+	q.arrived = make(chan struct{})
 	return nil
+}
+
+// putBack appends what is in the queue already once more, behind the others.
+func (q *queue) putBack(ctx context.Context, shipments []*shipment) error {
+	return q.write(ctx, shipments, true)
+}
+
+func (q *queue) write(ctx context.Context, shipments []*shipment, again bool) error {
+	var entries []spool.Entry
+	var events []*collector.Event
+	for _, t := range shipments {
+		for i, ev := range t.events {
+			entries = append(entries, &waiting{
+				due: t.due, began: t.began, attempts: t.attempts, unanswered: t.unanswered,
+				spool: t.spool, seq: ev.Seq, event: t.records[i], back: again,
+			})
+			events = append(events, ev)
+		}
+	}
+	if err := q.Append(ctx, entries...); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i, ev := range events {
+		q.stands(entries[i].(*waiting), ev)
+	}
+	return nil
+}
+
+// standsLater reports whether an event that a batch has at a place was put back
+// since, as where a crash came in between.
+func (q *queue) standsLater(k key, place uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.back[k].place > place
+}
+
+// before returns, of each person of whom something was put back behind place,
+// the first that they did of it, and when the oldest of all that happened.
+func (q *queue) before(place uint64) (first map[string]uint64, oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first = map[string]uint64{}
+	for _, b := range q.back {
+		if b.place <= place {
+			continue
+		}
+		if seq, known := first[b.person]; !known || b.seq < seq {
+			first[b.person] = b.seq
+		}
+		if oldest.IsZero() || b.time.Before(oldest) {
+			oldest = b.time
+		}
+	}
+	return first, oldest
+}
+
+// behind reports whether events stand behind place, and whether any of them has
+// not been there before. The channel closes when the next such one comes.
+func (q *queue) behind(place uint64) (some, fresh bool, arrived <-chan struct{}) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.last > place, q.fresh > place, q.arrived
 }
 
 // end notes outcomes, so that what is in flight is not sent again after a
@@ -201,77 +264,13 @@ func (q *queue) end(ctx context.Context, outcomes []collector.Forward) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for _, f := range outcomes {
-		q.ended[keyOf(f.EventID, f.ReceiptID)] = true
+		k := keyOf(f.EventID, f.ReceiptID)
+		q.ended[k] = true
+		delete(q.back, k)
 	}
 	q.waiting -= len(outcomes)
 	if q.waiting <= 0 {
 		q.waiting, q.oldest = 0, time.Time{}
 	}
 	return err
-}
-
-// retries is a sink as the consumer of its queue: what waits is tried until it
-// ends, in order.
-type retries struct{ *Sink }
-
-// Deliver implements [spool.Sink].
-func (s retries) Deliver(ctx context.Context, b spool.Batch) error {
-	lanes := s.queued(b)
-	err := s.sideBySide(lanes, func(lane []*shipment) error {
-		for _, t := range lane {
-			if err := t.settle(ctx, 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("retry records %d to %d: %w", b.First, b.Last, err)
-	}
-	s.queue.mu.Lock()
-	defer s.queue.mu.Unlock()
-	for _, lane := range lanes {
-		for _, t := range lane {
-			for _, k := range t.keys {
-				delete(s.queue.ended, k)
-			}
-		}
-	}
-	return nil
-}
-
-// queued sorts the queue's events into lanes, as lanes does.
-func (s *Sink) queued(b spool.Batch) [][]*shipment {
-	sorter := newSorter(s)
-	oldest := time.Time{}
-	for _, r := range b.Records {
-		if r.Kind != spool.KindEvent {
-			continue
-		}
-		w, err := decodeWaiting(r.Data)
-		var ev collector.Event
-		if err == nil {
-			ev, err = collector.DecodeEvent(w.event)
-		}
-		if err != nil {
-			s.count(func(t *Stats) { t.Unreadable++ })
-			s.log.Error("waiting event cannot be read", "seq", r.Seq, "err", err)
-			continue
-		}
-		ev.Seq = w.seq
-		s.queue.mu.Lock()
-		ended := s.queue.ended[key{ev.ID, ev.Token.Receipt}]
-		s.queue.mu.Unlock()
-		if ended {
-			continue
-		}
-		if oldest.IsZero() || ev.Time.Before(oldest) {
-			oldest = ev.Time
-		}
-		sorter.add(&ev, w)
-	}
-	s.queue.mu.Lock()
-	s.queue.oldest = oldest
-	s.queue.mu.Unlock()
-	return sorter.lanes
 }

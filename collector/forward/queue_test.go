@@ -251,7 +251,7 @@ func TestEquality(t *testing.T) {
 	}
 }
 
-// TestQueueFull ends what finds no room as dead.
+// TestQueueFull ends what finds no room as dead, and nothing that found some.
 func TestQueueFull(t *testing.T) {
 	queueBubble(t, func(t *testing.T) {
 		q := newQueued(t, func(r *rig) { r.room = 64 << 10 })
@@ -274,6 +274,11 @@ func TestQueueFull(t *testing.T) {
 		}
 		if full == 0 || waiting == 0 || full+waiting != 400 {
 			t.Errorf("%d dead, %d waiting; want some of each, 400 in all", full, waiting)
+		}
+		q.google.Reset()
+		time.Sleep(time.Hour)
+		if n := len(q.outcomes()); n != 400 || q.sink.Stats().Unreadable != 0 {
+			t.Errorf("%d have ended once the endpoint is back, want 400; %d cannot be read", n, q.sink.Stats().Unreadable)
 		}
 	})
 }
@@ -321,13 +326,23 @@ func TestPieces(t *testing.T) {
 
 func TestWaitingEncoding(t *testing.T) {
 	t.Parallel()
-	want := waiting{due: time.UnixMilli(1795435200123), attempts: 7, unanswered: 1, seq: 1 << 40, event: []byte("event")}
+	want := waiting{
+		due: time.UnixMilli(1795435200123), began: time.Unix(0, 1795435200123456789), attempts: 7, unanswered: 1,
+		spool: consent.ID{1, 2, 3}, seq: 1 << 40, event: []byte("event"), back: true,
+	}
 	b, _ := want.Commit(nil, 0)
 	got, err := decodeWaiting(b)
-	if err != nil || !got.due.Equal(want.due) || got.attempts != 7 || got.unanswered != 1 || got.seq != want.seq || string(got.event) != "event" {
-		t.Errorf("got %+v, %v", got, err)
+	want.queued = true
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(waiting{})); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	for _, bad := range [][]byte{nil, b[:fixedWaiting-1], append([]byte{9}, b[1:]...)} {
+	first := slices.Concat([]byte{1}, b[1:fixedWaiting1], []byte("event"))
+	want.began, want.spool, want.back = time.Time{}, consent.ID{}, false
+	got, err = decodeWaiting(first)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(waiting{})); err != nil || diff != "" {
+		t.Errorf("version 1: %v (-want +got):\n%s", err, diff)
+	}
+	for _, bad := range [][]byte{nil, b[:fixedWaiting-1], first[:fixedWaiting1-1], append([]byte{9}, b[1:]...)} {
 		if _, err := decodeWaiting(bad); err == nil {
 			t.Errorf("%x is taken for a waiting event", bad)
 		}
@@ -340,30 +355,33 @@ func TestBreaker(t *testing.T) {
 	var b breaker
 	now := time.Unix(1795435200, 0)
 	for range breakAfter {
-		if wait := b.enter(now); wait != 0 {
+		if wait := b.enter(now, false); wait != 0 {
 			t.Fatalf("waits %s before the endpoint has failed often enough", wait)
 		}
 		b.leave(false, true, now)
 	}
-	wait := b.enter(now)
-	if others := b.enter(now); wait <= 0 || wait > firstPause || others != wait {
+	wait := b.enter(now, false)
+	if others := b.enter(now, false); wait <= 0 || wait > firstPause || others != wait {
 		t.Fatalf("waits %s, and others %s", wait, others)
 	}
 	later := now.Add(wait)
-	if b.enter(later) != 0 || b.enter(later) != probePause {
+	if b.enter(later, false) != 0 || b.enter(later, false) != probePause {
 		t.Error("more or less than one asks")
 	}
 	b.leave(false, false, later) // stopped by consent: says nothing of the endpoint
-	if b.enter(later) != 0 {
+	if b.enter(later, false) != 0 {
 		t.Error("nobody may ask again")
 	}
 	b.leave(false, true, later)
-	if b.enter(later) == 0 {
+	if b.enter(later, false) == 0 {
 		t.Error("it failed again, and the next one goes at once")
+	}
+	if next := later.Add(b.enter(later, false)); b.enter(next, true) != probePause {
+		t.Error("one that has often failed itself asks as soon as others")
 	}
 	b.leave(true, true, later)
 	for range 2 {
-		if b.enter(later) != 0 {
+		if b.enter(later, false) != 0 {
 			t.Error("it is back, and something waits still")
 		}
 	}

@@ -26,15 +26,18 @@ func schedulesWanted(t *testing.T, usual, short int) int {
 	return usual
 }
 
-// TestQueuedSchedules plays random schedules of grants, withdrawals, expiry,
-// changes of the notice, restarts and failures of the endpoint under a fake
-// clock, against a sink with its queue behind a real spool. In each:
+// TestQueuedSchedules plays random schedules of grants, withdrawals, erasures,
+// expiry, changes of the notice, restarts and failures of the endpoint, of some
+// events alone too, under a fake clock, against a sink with its queue behind a
+// real spool. In each:
 //
 //   - no request begins for a consent whose withdrawal has returned, that has
-//     expired, or under a notice that was superseded;
+//     expired, or under a notice that was superseded, or for an event whose
+//     erasure has returned;
 //   - every event that was meant for the recipient ends exactly once, so that
 //     acknowledged + cancelled + dead = admitted;
-//   - what was acknowledged was sent, and no purchase counts twice.
+//   - what was acknowledged was sent, and no purchase counts twice;
+//   - what a person did is sent in order.
 func TestQueuedSchedules(t *testing.T) {
 	t.Parallel()
 	for seed := range schedulesWanted(t, 60, 15) {
@@ -50,17 +53,19 @@ type drama struct {
 	*queued
 	rnd       *rand.Rand
 	withdrawn map[consent.ID]time.Time // when a withdrawal had returned
+	erased    map[string]time.Time     // event → when its erasure had returned
 	until     map[consent.ID]time.Time // when it expires
 	notice    time.Time                // when the notice was superseded; zero: never
 	begun     map[string][]time.Time   // event → first bytes of requests with it
 	of        map[string]consent.Token
 	meant     map[string]bool
+	did       map[string][]string // person → what they did, in order
 }
 
 func queuedSchedule(t *testing.T, seed uint64) {
 	d := &drama{
-		queued: newQueued(t), rnd: rand.New(rand.NewPCG(seed, 7)), withdrawn: map[consent.ID]time.Time{}, until: map[consent.ID]time.Time{},
-		begun: map[string][]time.Time{}, of: map[string]consent.Token{}, meant: map[string]bool{},
+		queued: newQueued(t), rnd: rand.New(rand.NewPCG(seed, 7)), withdrawn: map[consent.ID]time.Time{}, erased: map[string]time.Time{}, until: map[consent.ID]time.Time{},
+		begun: map[string][]time.Time{}, of: map[string]consent.Token{}, meant: map[string]bool{}, did: map[string][]string{},
 	}
 	d.onWrite = func(b []byte) {
 		for _, m := range eventPath.FindAllSubmatch(b, -1) {
@@ -73,7 +78,7 @@ func queuedSchedule(t *testing.T, seed uint64) {
 	}
 	var tokens []consent.Token
 	for step := range 4 + d.rnd.IntN(12) {
-		switch d.rnd.IntN(8) {
+		switch d.rnd.IntN(9) {
 		case 0, 1, 2:
 			if len(tokens) == 0 || d.rnd.IntN(2) == 0 {
 				tokens = append(tokens, d.grant())
@@ -89,6 +94,10 @@ func queuedSchedule(t *testing.T, seed uint64) {
 			}
 		case 4, 5:
 			d.google.Fail(faults[d.rnd.IntN(len(faults))])
+			if d.rnd.IntN(2) == 0 { // of every tenth event, whatever becomes of the others
+				sick := fmt.Sprintf("/e%d", d.rnd.IntN(10))
+				d.sick.Store(&sick)
+			}
 		case 6:
 			d.end()
 			if d.notice.IsZero() && d.rnd.IntN(4) == 0 {
@@ -96,10 +105,15 @@ func queuedSchedule(t *testing.T, seed uint64) {
 				d.notice = time.Now()
 			}
 			d.start()
+		case 7:
+			if len(tokens) > 0 {
+				d.erase(tokens[d.rnd.IntN(len(tokens))])
+			}
 		}
 		time.Sleep(time.Duration(d.rnd.Int64N(int64(40 * time.Second))))
 	}
 	d.google.Fail(standin.Fault{})
+	d.sick.Store(nil)
 	time.Sleep(26 * time.Hour)
 	d.check()
 }
@@ -133,10 +147,21 @@ func (d *drama) happen(token consent.Token, step int) {
 				ev.Name = "purchase"
 			}
 		})
+		d.did[ev.GAClientID] = append(d.did[ev.GAClientID], id)
 		d.of[id], d.meant[id] = token, !ev.NoForward && token.Denied == 0
 		r := d.record(token, ev)
 		if err := d.spool.Append(d.t.Context(), entry{r.Kind, r.Data}); err != nil {
 			d.t.Fatal(err)
+		}
+	}
+}
+
+// erase has everything erased that has happened so far under a token.
+func (d *drama) erase(token consent.Token) {
+	d.bury(token, d.spool, d.seq)
+	for id, of := range d.of {
+		if of.Consent == token.Consent && d.erased[id].IsZero() {
+			d.erased[id] = time.Now()
 		}
 	}
 }
@@ -150,6 +175,9 @@ func (d *drama) check() {
 		if end := d.withdrawn[token.Consent]; !end.IsZero() && last.After(end) {
 			t.Errorf("%s: a request began %s after the withdrawal had returned", id, last.Sub(end))
 		}
+		if end := d.erased[id]; !end.IsZero() && last.After(end) {
+			t.Errorf("%s: a request began %s after the erasure had returned", id, last.Sub(end))
+		}
 		if last.After(d.until[token.Consent]) {
 			t.Errorf("%s: a request began after the consent had expired", id)
 		}
@@ -160,9 +188,12 @@ func (d *drama) check() {
 			t.Errorf("%s was sent and was not meant for the recipient", id)
 		}
 	}
-	ended := map[string]int{}
+	ended, taken := map[string]int{}, map[string]time.Time{}
 	for _, f := range d.recorded {
 		ended[f.EventID]++
+		if f.State == collector.Acknowledged {
+			taken[f.EventID] = f.Time
+		}
 		if f.State == collector.Acknowledged && len(d.begun[f.EventID]) == 0 {
 			t.Errorf("%s: acknowledged, and no request was seen", f.EventID)
 		}
@@ -174,6 +205,16 @@ func (d *drama) check() {
 		}
 		if ended[id] != want {
 			t.Errorf("%s has %d outcomes, want %d", id, ended[id], want)
+		}
+	}
+	for person, ids := range d.did {
+		last := time.Time{}
+		for _, id := range ids {
+			if at := taken[id]; !at.IsZero() && at.Before(last) {
+				t.Errorf("%s: %s was taken before what came before it", person, id)
+			} else if !at.IsZero() {
+				last = at
+			}
 		}
 	}
 	if waiting, _ := d.sink.Waiting(); waiting != 0 {

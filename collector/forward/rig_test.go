@@ -2,12 +2,15 @@ package forward
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -59,9 +62,11 @@ type rig struct {
 	log    *bytes.Buffer
 	conns  chan net.Conn
 	seq    uint64
-	queue  string // folder of the sink's queue; "": none
-	room   int64  // of the queue; 0: the default
-	relay  bool   // hits of gtag.js go on as such
+	queue  string                 // folder of the sink's queue; "": none
+	room   int64                  // of the queue; 0: the default
+	relay  bool                   // hits of gtag.js go on as such
+	few    int                    // requests at once; 0: the default
+	sick   atomic.Pointer[string] // a request that holds this is answered 500; nil: none
 
 	mu       sync.Mutex
 	onDial   func() // called before a connection is opened
@@ -77,7 +82,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{t: t, policy: policy(t), index: consent.NewIndex(), log: &bytes.Buffer{}, conns: make(chan net.Conn)}
 	r.google = standintest.New(t, standin.Options{})
-	web := &http.Server{Handler: r.google}
+	web := &http.Server{Handler: http.HandlerFunc(r.answer)}
 	go web.Serve(listener{r.conns})
 	r.sink = r.open()
 	t.Cleanup(func() {
@@ -86,6 +91,22 @@ func newRig(t *testing.T) *rig {
 	})
 	return r
 }
+
+// answer is what the endpoint does.
+func (r *rig) answer(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if sick := r.sick.Load(); err == nil && sick != nil && bytes.Contains(body, []byte(*sick)) {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	req.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body), broken{err}))
+	r.google.ServeHTTP(w, req)
+}
+
+// broken is the end of a body that may have broken off.
+type broken struct{ err error }
+
+func (b broken) Read([]byte) (int, error) { return 0, cmp.Or(b.err, io.EOF) }
 
 // google is the destination that the tests forward to.
 func google(t testing.TB, endpoint string, change ...func(*ga4.Options)) *ga4.Destination {
@@ -119,7 +140,7 @@ func (r *rig) open() *Sink {
 	r.t.Helper()
 	s, err := New(Options{
 		Policy: r.policy, Service: "google-analytics", Destination: packing{google(r.t, "http://127.0.0.1:1/mp/collect", func(o *ga4.Options) { o.Relay = r.relay }), r},
-		Queue: r.queue, QueueBytes: r.room, Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Queue: r.queue, QueueBytes: r.room, Parallel: r.few, Gate: r.index, Outcomes: r, Logger: slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		r.t.Fatal(err)

@@ -15,9 +15,10 @@ import (
 	"sluice/consent"
 )
 
-// TestSchedules plays random schedules of withdrawals and failures under a
-// fake clock. In each: no request begins for a consent whose withdrawal has
-// returned, and every event ends exactly once.
+// TestSchedules plays random schedules of withdrawals, erasures and failures
+// under a fake clock. In each: no request begins for a consent whose withdrawal
+// has returned, or for an event whose erasure has, and every event ends exactly
+// once.
 func TestSchedules(t *testing.T) {
 	t.Parallel()
 	for seed := range schedulesWanted(t, 1000, 100) {
@@ -28,6 +29,12 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
+// erasure is up to which record it reaches, and when it had returned.
+type erasure struct {
+	order int
+	upTo  uint64
+}
+
 var eventPath = regexp.MustCompile(`example\.com/(e\d+)"`)
 
 func schedule(t *testing.T, seed uint64) {
@@ -35,11 +42,12 @@ func schedule(t *testing.T, seed uint64) {
 	r := newRig(t)
 	r.sink.o.Parallel = 1 + rnd.IntN(3)
 
-	// order counts what happens: first bytes, and withdrawals that returned.
+	// order counts what happens: first bytes, withdrawals and erasures that returned.
 	// Both are counted under r.mu.
 	order := 0
 	begun := map[string][]int{} // event → when requests with it began
 	withdrawn := map[consent.ID]int{}
+	erased := map[consent.ID]erasure{}
 	r.onWrite = func(b []byte) {
 		for _, m := range eventPath.FindAllSubmatch(b, -1) {
 			order++
@@ -65,6 +73,7 @@ func schedule(t *testing.T, seed uint64) {
 	}
 	of := map[string]consent.Token{}
 	meant := map[string]bool{}
+	place := map[string]uint64{}
 	var records []spool.Record
 	for i := range 1 + rnd.IntN(12) {
 		id := fmt.Sprintf("e%d", i)
@@ -74,14 +83,24 @@ func schedule(t *testing.T, seed uint64) {
 			ev.NoForward = rnd.IntN(10) == 0
 			meant[id] = !ev.NoForward && of[id].Denied == 0
 		})))
+		place[id] = r.seq
 	}
 	for _, token := range tokens {
-		if rnd.IntN(2) == 0 {
+		what, upTo := rnd.IntN(3), 1+rnd.Uint64N(r.seq)
+		if what == 0 {
 			continue
 		}
 		after := time.Duration(rnd.Int64N(int64(5 * time.Second)))
 		go func() {
 			time.Sleep(after)
+			if what == 1 {
+				r.bury(token, nil, upTo)
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				order++
+				erased[token.Consent] = erasure{order, upTo}
+				return
+			}
 			r.index.Apply(token.Consent, &consent.Cut{All: consent.Forever})
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -111,6 +130,9 @@ func schedule(t *testing.T, seed uint64) {
 	for id, times := range begun {
 		if end, ok := withdrawn[of[id].Consent]; ok && times[len(times)-1] > end {
 			t.Errorf("%s: a request began after the withdrawal had returned", id)
+		}
+		if e, ok := erased[of[id].Consent]; ok && place[id] <= e.upTo && times[len(times)-1] > e.order {
+			t.Errorf("%s: a request began after the erasure had returned", id)
 		}
 		if of[id].Denied != 0 {
 			t.Errorf("%s: sent although Google was refused", id)

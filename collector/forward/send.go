@@ -31,7 +31,8 @@ const (
 // and what has been tried with it.
 type shipment struct {
 	*Sink
-	bytes   int // of the events' records
+	spool   consent.ID // in which the events have their numbers
+	bytes   int        // of the events' records
 	events  []*collector.Event
 	records [][]byte            // beside events
 	keys    []key               // of all that were loaded
@@ -50,14 +51,14 @@ type shipment struct {
 // load puts an event on, unless it does not belong here or does not fit: an
 // empty shipment takes any.
 func (t *shipment) load(ev *collector.Event, w waiting) bool {
-	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.events[0].NoAds != ev.NoAds ||
-		t.tried != w.attempts || t.unanswered != w.unanswered ||
+	if len(t.events) > 0 && (t.events[0].Token != ev.Token || t.events[0].NoAds != ev.NoAds || t.spool != w.spool ||
+		t.tried != w.attempts || t.unanswered != w.unanswered || !t.began.Equal(w.began) ||
 		t.bytes+len(w.event) > maxShipmentBytes || !t.to.Fits(t.events, ev)) {
 		return false
 	}
 	t.events, t.records, t.keys = append(t.events, ev), append(t.records, w.event), append(t.keys, keyOf(ev.ID, ev.Token.Receipt))
 	t.bytes += len(w.event)
-	t.queued = w.queued
+	t.spool, t.queued = w.spool, w.queued
 	return true
 }
 
@@ -131,7 +132,7 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 	// Entered before the mapping, the dear part: while an endpoint is away all
 	// that waits for it would be mapped again and again, at the cost of everybody
 	// else.
-	if wait := t.breaker.enter(now); wait > 0 {
+	if wait := t.breaker.enter(now, t.attempts >= yieldAfter); wait > 0 {
 		return wait
 	}
 	runtime.Gosched() // what waits here is on disk: whoever waits at a door goes first
@@ -162,12 +163,13 @@ func (t *shipment) try(ctx context.Context) time.Duration {
 }
 
 // sift ends the events that may not be sent any more.
-func (t *shipment) sift(now time.Time) (v verdict) {
+func (t *shipment) sift(now time.Time) verdict {
 	t.expire(now)
 	if len(t.events) == 0 {
-		return v
+		return verdict{}
 	}
-	v = t.ask(now)
+	v, erased := t.ask(now)
+	t.end(erased, collector.Cancelled, Erased)
 	if v.reason != consent.Live {
 		t.end(t.events, collector.Cancelled, string(v.reason))
 	}
@@ -185,19 +187,29 @@ type verdict struct {
 	ads    collector.AdConsent
 }
 
-// ask asks the gate now.
-func (t *shipment) ask(now time.Time) (v verdict) {
-	t.o.Gate.Hold(func(lookup func(consent.ID) *consent.Cut) { v = t.judge(lookup, now) })
-	return v
+// ask asks the gate now, and which of the events their visitor has had erased.
+func (t *shipment) ask(now time.Time) (v verdict, erased []*collector.Event) {
+	t.o.Gate.Hold(func(held consent.Held) {
+		v = t.judge(held, now)
+		erased = t.where(func(ev *collector.Event) bool { return t.erased(held, ev) })
+	})
+	return v, erased
 }
 
-// judge needs to look at one event alone: all have one token. What is
+// erased asks for one event: an erasure reaches those before it, and whoever has
+// not withdrawn is measured further under the same token.
+func (t *shipment) erased(held consent.Held, ev *collector.Event) bool {
+	return held.Erased(ev.Token.Consent, t.spool, ev.Seq)
+}
+
+// judge needs to look at one event alone: all have one token. The gate's lock is
+// held. What is
 // forwarded was covered when it happened, too, for a token's grants do not
 // change, and the collector's gate held its time against the token's issue and
 // expiry.
-func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) verdict {
+func (t *shipment) judge(held consent.Held, at time.Time) verdict {
 	token := t.events[0].Token
-	cut := lookup(token.Consent)
+	cut := held.Cut(token.Consent)
 	v := verdict{reason: t.o.Policy.LiveNow(token, cut, t.use, at)}
 	for _, service := range t.o.Policy.Site.Services {
 		use := consent.Use{Purpose: service.Purpose, Service: service.Name}
@@ -215,15 +227,16 @@ func (t *shipment) judge(lookup func(consent.ID) *consent.Cut, at time.Time) ver
 }
 
 // errConsentChanged stops a request whose consent is not what it was when its
-// payload was built.
+// payload was built, or of which an event was erased since.
 var errConsentChanged = errors.New("consent has changed")
 
 // pass lets a request begin only if the gate's answer is still want, and holds
-// withdrawals off until its first bytes are written.
+// withdrawals and erasures off until its first bytes are written.
 func (t *shipment) pass(want verdict) pass {
 	return func(write func() (int, error)) (n int, err error) {
-		t.o.Gate.Hold(func(lookup func(consent.ID) *consent.Cut) {
-			if t.judge(lookup, t.o.Now()) != want {
+		t.o.Gate.Hold(func(held consent.Held) {
+			gone := slices.ContainsFunc(t.events, func(ev *collector.Event) bool { return t.erased(held, ev) })
+			if gone || t.judge(held, t.o.Now()) != want {
 				err = errConsentChanged
 				return
 			}
@@ -270,6 +283,7 @@ func (t *shipment) conclude(a answer) time.Duration {
 	switch {
 	case a.taken():
 		t.lastTaken.Store(now.UnixNano())
+		t.refuse(a)
 		t.end(t.events, collector.Acknowledged, "")
 		return 0
 	case !a.again():
@@ -284,6 +298,25 @@ func (t *shipment) conclude(a answer) time.Duration {
 	}
 	t.log.Warn("destination does not take a request, trying again", "status", a.status, "attempt", t.attempts, "err", a.err)
 	return max(backoff(t.attempts), min(a.retryAfter, time.Hour))
+}
+
+// refuse ends the events that the recipient did not keep of a request that it
+// took.
+func (t *shipment) refuse(a answer) {
+	judge, ok := t.to.(Judge)
+	if !ok {
+		return
+	}
+	var bad []*collector.Event
+	for _, i := range judge.Refused(a.body, len(t.events)) {
+		if i >= 0 && i < len(t.events) && !slices.Contains(bad, t.events[i]) {
+			bad = append(bad, t.events[i])
+		}
+	}
+	if len(bad) > 0 {
+		t.log.Warn("destination refuses events of a request that it took", "status", a.status, "refused", len(bad), "events", len(t.events))
+		t.end(bad, collector.Dead, Rejected)
+	}
 }
 
 // repeatable reports whether the recipient drops all of it if it gets it twice.
@@ -310,7 +343,7 @@ func (t *shipment) end(events []*collector.Event, state collector.ForwardState, 
 			State: state, Reason: reason, Attempts: t.attempts, PayloadHash: t.hash, Time: t.o.Now().UTC(), Token: ev.Token,
 		}
 		if i == 0 && state != collector.Cancelled {
-			f.Sent = t.sent
+			f.Sent, t.sent = t.sent, "" // once for each request
 		}
 		t.done = append(t.done, f)
 	}

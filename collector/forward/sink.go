@@ -28,11 +28,14 @@ const MaxAge = 24 * time.Hour
 
 // Reasons of cancelled and dead events beside those of package consent.
 const (
+	Erased    = "erased"     // the visitor has had the event erased
 	TooOld    = "too_old"    // waited for 24 hours
 	Invalid   = "invalid"    // the recipient would not keep it, or it must not leave
-	Rejected  = "rejected"   // an answer that repeating cannot change
+	Rejected  = "rejected"   // an answer that repeating cannot change, or one that says it was not kept
 	Exhausted = "exhausted"  // tried as often as is safe
 	QueueFull = "queue_full" // the recipient was away for longer than its queue has room
+	// Unconfigured: it waited for a recipient that the configuration has no longer.
+	Unconfigured = "unconfigured"
 )
 
 // Sink is the way of one site's events to one recipient: a [spool.Sink].
@@ -45,7 +48,8 @@ type Sink struct {
 	log    *slog.Logger
 
 	breaker breaker
-	queue   *queue // nil: what is not taken holds up the cursor
+	queue   *queue     // nil: what is not taken holds up the cursor
+	spool   consent.ID // the server's, since Run
 
 	// settled holds the outcomes that are on disk for events which the cursor
 	// may yet give out again; they are not sent twice. Once a batch begins
@@ -58,15 +62,28 @@ type Sink struct {
 	stats     counters
 }
 
-// key tells events apart: an event's ID is unique within its consent.
+// key tells events apart: an event's ID is unique within its consent. Where an
+// outcome was cut off from its receipt, its place in the spool tells.
 type key struct {
 	event   string
 	receipt consent.ID
+	seq     uint64 // where receipt is zero
 }
 
 // keyOf is a key to keep: the ID of an event shares memory with all that the
 // event says.
-func keyOf(event string, receipt consent.ID) key { return key{strings.Clone(event), receipt} }
+func keyOf(event string, receipt consent.ID) key {
+	return key{event: strings.Clone(event), receipt: receipt}
+}
+
+// keyOfOutcome is that of an outcome's event.
+func keyOfOutcome(f *collector.Forward) key {
+	k := keyOf(f.EventID, f.ReceiptID)
+	if k.receipt == (consent.ID{}) {
+		k.seq = f.EventSeq
+	}
+	return k
+}
 
 // Stats counts since the start.
 type Stats struct {
@@ -133,8 +150,8 @@ func (s *Sink) remember(outcomes []collector.Forward, seq uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settledUpTo = max(s.settledUpTo, seq)
-	for _, f := range outcomes {
-		s.settled[keyOf(f.EventID, f.ReceiptID)] = true
+	for i := range outcomes {
+		s.settled[keyOfOutcome(&outcomes[i])] = true
 	}
 }
 
@@ -156,10 +173,11 @@ func (s *Sink) Run(ctx context.Context, sp *spool.Spool) error {
 	if s.queue == nil {
 		return sp.Consume(ctx, s.Name(), gathering{s}, fresh)
 	}
+	s.spool = sp.ID()
 	again := spool.ConsumerOptions{Kinds: fresh.Kinds, MaxRecords: maxRetried, MaxWait: time.Millisecond}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sp.Consume(ctx, s.Name(), gathering{s}, fresh) })
-	group.Go(func() error { return s.queue.Consume(ctx, consumerName, retries{s}, again) })
+	group.Go(func() error { return s.queue.Consume(ctx, consumerName, retries{sink: s}, again) })
 	return group.Wait()
 }
 
@@ -293,15 +311,7 @@ func (s *Sink) deferred(ctx context.Context, lanes [][]*shipment, last uint64) e
 	if err := ctx.Err(); err != nil {
 		return err // the batch stays in flight
 	}
-	var left []*shipment
-	for _, lane := range lanes {
-		for _, t := range lane {
-			if len(t.events) > 0 {
-				left = append(left, t)
-			}
-		}
-	}
-	for some := range pieces(left, maxQueuedBytes, func(t *shipment) int { return t.bytes }) {
+	for some := range pieces(unfinished(lanes), maxQueuedBytes, func(t *shipment) int { return t.bytes }) {
 		if err := s.enqueue(ctx, some, last); err != nil {
 			return err
 		}
@@ -368,7 +378,7 @@ func (s *Sink) lanes(b spool.Batch) [][]*shipment {
 	sorter := newSorter(s)
 	for _, r := range b.Records {
 		if ev := s.event(r); ev != nil {
-			sorter.add(ev, waiting{event: r.Data})
+			sorter.add(ev, waiting{spool: b.Spool, event: r.Data})
 		}
 	}
 	return sorter.lanes
@@ -393,7 +403,7 @@ func (s *sorter) add(ev *collector.Event, w waiting) {
 		s.lanes = append(s.lanes, nil)
 	}
 	if n := len(s.lanes[i]); n == 0 || !s.lanes[i][n-1].load(ev, w) {
-		t := &shipment{Sink: s.sink, due: w.due, attempts: w.attempts, unanswered: w.unanswered, tried: w.attempts}
+		t := &shipment{Sink: s.sink, due: w.due, began: w.began, attempts: w.attempts, unanswered: w.unanswered, tried: w.attempts}
 		t.load(ev, w)
 		s.lanes[i] = append(s.lanes[i], t)
 	}
@@ -414,7 +424,7 @@ func (s *Sink) event(r spool.Record) *collector.Event {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.settled[key{ev.ID, ev.Token.Receipt}] {
+	if s.settled[key{event: ev.ID, receipt: ev.Token.Receipt}] || s.settled[key{event: ev.ID, seq: r.Seq}] {
 		return nil
 	}
 	ev.Seq = r.Seq

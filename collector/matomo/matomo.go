@@ -6,7 +6,8 @@
 // token. The address that it sees is Sluice's own: cid, not the address, tells
 // visitors apart.
 //
-// Source: developer.matomo.org/api-reference/tracking-api.
+// Sources: developer.matomo.org/api-reference/tracking-api; for the answer to a
+// bulk request matomo-org/matomo plugins/BulkTracking/Tracker/Response.php.
 package matomo
 
 import (
@@ -17,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -112,6 +114,28 @@ func (b bulk) encode() ([]byte, error) {
 	return bytes.TrimRight(out.Bytes(), "\n"), nil
 }
 
+// Refused reads what Matomo says of a bulk request that it took: how many of it
+// it did not keep, for a website that it does not have or a parameter that it
+// refuses, and to the token of a superuser which they were. Where it does not
+// say which, it may be each of them.
+func (d *Destination) Refused(body []byte, n int) []int {
+	var answer struct {
+		Invalid int   `json:"invalid"`
+		Indices []int `json:"invalid_indices"`
+	}
+	if json.Unmarshal(body, &answer) != nil || answer.Invalid == 0 {
+		return nil
+	}
+	if len(answer.Indices) > 0 {
+		return answer.Indices
+	}
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
 // request is one event; parameters without a value are left out.
 func (d *Destination) request(ev *collector.Event) url.Values {
 	q := url.Values{}
@@ -188,10 +212,31 @@ func orderID(ev *collector.Event) string {
 func prop(ev *collector.Event, key string) string {
 	for _, p := range ev.Props {
 		if p.Key == key {
-			return fmt.Sprint(p.Value)
+			return text(p.Value)
 		}
 	}
 	return ""
+}
+
+// text is a value as a site would write it: an order number has no exponent.
+func text(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return ""
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return fmt.Sprint(v)
+}
+
+// number reads what a product's field says; where that is no number, NaN or
+// beyond all bounds, it is other.
+func number(v any, other float64) float64 {
+	f, err := strconv.ParseFloat(text(v), 64)
+	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) { // JSON has neither, and one would take the whole order with it
+		return other
+	}
+	return f
 }
 
 // items lists products as Matomo does: SKU, name, category, price, quantity.
@@ -202,30 +247,17 @@ func items(ev *collector.Event) string {
 	if ev.Items == "" || d.Decode(&in) != nil {
 		return ""
 	}
-	text := func(v any) string {
-		if v == nil {
-			return ""
-		}
-		return fmt.Sprint(v)
-	}
 	out := [][]any{}
 	for _, item := range in {
 		sku := text(item["item_id"])
 		if sku == "" {
 			sku = text(item["item_name"])
 		}
-		quantity, err := strconv.ParseFloat(text(item["quantity"]), 64)
-		if err != nil {
-			quantity = 1
-		}
-		price, err := strconv.ParseFloat(text(item["price"]), 64)
-		if err != nil {
-			price = 0
-		}
+		price, quantity := number(item["price"], 0), number(item["quantity"], 1)
 		out = append(out, []any{sku, text(item["item_name"]), text(item["item_category"]), price, quantity})
 	}
 	b, err := json.Marshal(out)
-	if err != nil { // NaN, which ParseFloat reads
+	if err != nil { // nothing here is without an encoding
 		return ""
 	}
 	return string(b)

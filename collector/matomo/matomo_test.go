@@ -40,6 +40,9 @@ func TestRequests(t *testing.T) {
 	order := event("purchase", "transaction_id", "T1")
 	order.Revenue, order.Currency = "19.90", "EUR"
 	order.Items = `[{"item_id":"SKU","item_name":"Shoe","item_category":"Shoes","price":9.95,"quantity":2},{"item_name":"Lace","price":"x"}]`
+	numbered := event("purchase", "transaction_id", 20251234.0)
+	numbered.Revenue = "1"
+	numbered.Items = `[{"item_id":20251234,"price":"NaN","quantity":"Inf"},{"item_id":1e7,"price":9.95,"quantity":2}]`
 	bare := event("Purchase")
 	bare.Revenue = "1"
 	tests := []struct {
@@ -53,6 +56,9 @@ func TestRequests(t *testing.T) {
 		{"download", event("file_download", "link_url", "https://example.com/a.pdf"), map[string]string{"download": "https://example.com/a.pdf"}},
 		{"search", event("search", "search_term", "kiln"), map[string]string{"search": "kiln"}},
 		{"order", order, map[string]string{"idgoal": "0", "revenue": "19.90", "ec_id": "T1", "ec_items": `[["SKU","Shoe","Shoes",9.95,2],["Lace","Lace","",0,1]]`}},
+		{"order whose number is a number", numbered, map[string]string{
+			"idgoal": "0", "revenue": "1", "ec_id": "20251234", "ec_items": `[["20251234","","",0,1],["1e7","","",9.95,2]]`,
+		}},
 		{"order without a number", bare, map[string]string{"idgoal": "0", "revenue": "1", "ec_id": "e1"}},
 		{"custom", event("signup"), map[string]string{"ca": "1", "e_c": "Sluice", "e_a": "signup", "e_n": "/cart"}},
 	}
@@ -100,6 +106,28 @@ func TestLog(t *testing.T) {
 	want := strings.Replace(string(parcel.Body), `"token_auth":"t0ken"`, `"token_auth":"redacted"`, 1)
 	if got := string(parcel.Logged()); got != want || strings.Contains(got, "t0ken") {
 		t.Errorf("kept: %s, want %s", got, want)
+	}
+}
+
+// TestRefused reads answers as Matomo writes them.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		body string
+		want []int
+	}{
+		"all kept":             {`{"status":"success","tracked":3,"invalid":0}`, nil},
+		"to a superuser":       {`{"status":"success","tracked":3,"invalid":0,"invalid_indices":[]}`, nil},
+		"one, and which":       {`{"status":"success","tracked":2,"invalid":1,"invalid_indices":[1]}`, []int{1}},
+		"one, and not which":   {`{"status":"success","tracked":2,"invalid":1}`, []int{0, 1, 2}},
+		"an unknown website":   {`{"status":"success","tracked":0,"invalid":3,"invalid_indices":[0,1,2]}`, []int{0, 1, 2}},
+		"nothing":              {``, nil},
+		"an image":             {"GIF89a", nil},
+		"cut off, or not JSON": {`{"status":"success","tracked":2,"invalid":1,"inv`, nil},
+	} {
+		if diff := cmp.Diff(tt.want, website(t).Refused([]byte(tt.body), 3)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
