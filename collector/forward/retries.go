@@ -151,8 +151,9 @@ func (u *turn) wanted() bool {
 	return some || u.others.Load() > 0
 }
 
-// wait waits until a shipment is due. For one that is tired the turn is over once something new comes, which must not wait for it. What was
-// put back as well does not end it, or they would chase each other.
+// wait waits until a shipment is due. For one that is tired the turn is over once
+// something new comes, which must not wait for it. What was put back as well does
+// not end it, or they would chase each other.
 func (u *turn) wait(ctx context.Context, t *shipment) (over bool, err error) {
 	timer := time.NewTimer(t.due.Sub(t.o.Now()))
 	defer timer.Stop()
