@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"golang.org/x/net/idna"
 )
 
 // Channel is a way to write to a person outside the site: a purpose of its own,
@@ -33,6 +35,7 @@ type Contact struct {
 	Site      string     `json:"site"`
 	Channel   Channel    `json:"channel"`
 	ConsentID ID         `json:"consent_id,omitzero"` // of the last grant, which is its id; zero where there was none
+	Earlier   []ID       `json:"earlier,omitempty"`   // ids of grants that ended before it, the last ones
 	ReceiptID ID         `json:"receipt_id"`          // of the last decision
 	Granted   bool       `json:"granted"`
 	Time      time.Time  `json:"ts"`      // of the last decision
@@ -100,6 +103,13 @@ func (a *Addresses) Key(site string, c Channel, address string) (k AddressKey) {
 	return k
 }
 
+// Check tells one key from another, and nothing else of it.
+func (a *Addresses) Check() string {
+	m := hmac.New(sha256.New, a.key)
+	m.Write([]byte("check"))
+	return hex.EncodeToString(m.Sum(nil)[:8])
+}
+
 // How an address is to be written.
 var (
 	errPhone = errors.New("is not a phone number with its country: write +4915112345678")
@@ -123,7 +133,12 @@ func parseEmail(raw string) (string, error) {
 	if err != nil || a.Address != raw || len(raw) > 254 {
 		return "", errEmail
 	}
-	return strings.ToLower(raw), nil
+	at := strings.LastIndexByte(raw, '@')
+	domain, err := idna.Lookup.ToASCII(raw[at+1:])
+	if err != nil {
+		return "", errEmail
+	}
+	return strings.ToLower(raw[:at] + "@" + domain), nil
 }
 
 func parsePhone(raw string) (string, error) {
@@ -132,29 +147,63 @@ func parsePhone(raw string) (string, error) {
 			return -1
 		}
 		return r
-	}, strings.Replace(raw, "(0)", "", 1)) // +49 (0)151: the zero is dialled within the country
+	}, raw)
 	digits, international := strings.CutPrefix(digits, "+")
 	if !international {
 		digits, international = strings.CutPrefix(digits, "00")
 	}
-	if !international || len(digits) < 8 || len(digits) > 15 || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
+	if !international || len(digits) < 8 || len(digits) > 18 || digits[0] == '0' || strings.Trim(digits, "0123456789") != "" {
 		return "", errPhone
 	}
-	return "+" + oneForm(digits), nil
+	country, number := split(digits)
+	digits = country + oneForm(country, number)
+	if len(digits) < 8 || len(digits) > 15 {
+		return "", errPhone
+	}
+	return "+" + digits, nil
 }
 
-// oneForm undoes what tells the WhatsApp id of a number from the number as people
-// write it: mobiles of Mexico carry a 1 behind the country and those of Argentina
-// a 9, in one of the two; those of Brazil have had a ninth digit since 2012 to
-// 2016, which older ids lack.
-func oneForm(digits string) string {
+// split takes the country off a number (ITU-T E.164, list of assigned codes):
+// those of one digit, those of two, and all others, of three.
+func split(digits string) (country, number string) {
+	n := 3
 	switch {
-	case len(digits) == 13 && strings.HasPrefix(digits, "521"):
-		return "52" + digits[3:]
-	case len(digits) == 13 && strings.HasPrefix(digits, "549"):
-		return "54" + digits[3:]
-	case len(digits) == 13 && strings.HasPrefix(digits, "55") && digits[4] == '9' && digits[5] >= '6':
-		return digits[:4] + digits[5:]
+	case digits[0] == '1' || digits[0] == '7':
+		n = 1
+	case strings.Contains(" 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86 90 91 92 93 94 95 98 ", " "+digits[:2]+" "):
+		n = 2
 	}
-	return digits
+	return digits[:n], digits[n:]
+}
+
+// keepsZero are the countries whose numbers begin with a zero from abroad, too.
+const keepsZero = " 39 378 225 241 242 "
+
+// oneForm is the one of several ways to write a number within its country that
+// stands for all: without the zero that is dialled there, and without what tells
+// a WhatsApp id from the number as people write it. Mobiles of Mexico carry a 1 in
+// one of the two and those of Argentina a 9, or a 15 behind the area; those of
+// Brazil have had a ninth digit since 2012 to 2016, which older ids lack.
+func oneForm(country, number string) string {
+	if country == "52" && (strings.HasPrefix(number, "044") || strings.HasPrefix(number, "045")) {
+		number = number[3:]
+	}
+	if !strings.Contains(keepsZero, " "+country+" ") {
+		number = strings.TrimPrefix(number, "0")
+	}
+	switch {
+	case country == "52" && len(number) == 11 && number[0] == '1':
+		return number[1:]
+	case country == "54" && len(number) == 11 && number[0] == '9':
+		return number[1:]
+	case country == "54" && len(number) == 12:
+		for area := 2; area <= 4; area++ {
+			if number[area:area+2] == "15" {
+				return number[:area] + number[area+2:]
+			}
+		}
+	case country == "55" && len(number) == 11 && number[2] == '9' && number[3] >= '6':
+		return number[:2] + number[3:]
+	}
+	return number
 }

@@ -114,16 +114,21 @@ func (h *ChannelHandler) PostWithdraw(c echo.Context) error {
 // GetGrant answers what has become of a grant, by the id that it was given: 200.
 // Error: ErrUnknownGrant, also for one of another site or channel.
 func (h *ChannelHandler) GetGrant(c echo.Context) error {
-	policy, contact, err := h.grant(c)
+	policy, contact, id, err := h.grant(c)
 	if err != nil {
 		return err
 	}
-	return c.JSON(http.StatusOK, h.state(policy, contact.Channel, contact))
+	out := h.state(policy, contact.Channel, contact)
+	if id != contact.ConsentID { // it ended before another was given
+		out.ID, out.Granted, out.Reason, out.Expires = idText(id), false, Withdrawn, nil
+	}
+	return c.JSON(http.StatusOK, out)
 }
 
-// DeleteGrant withdraws a grant by its id: 200. Error: as of GetGrant.
+// DeleteGrant withdraws what a person has granted for the channel, by the id of
+// their last grant or of one before: 200. Error: as of GetGrant.
 func (h *ChannelHandler) DeleteGrant(c echo.Context) error {
-	policy, contact, err := h.grant(c)
+	policy, contact, _, err := h.grant(c)
 	if err != nil {
 		return err
 	}
@@ -203,22 +208,22 @@ func (h *ChannelHandler) address(q *channelQuestion) (AddressKey, error) {
 }
 
 // grant finds the contact of the id in the path.
-func (h *ChannelHandler) grant(c echo.Context) (*Policy, *Contact, error) {
+func (h *ChannelHandler) grant(c echo.Context) (*Policy, *Contact, ID, error) {
 	private(c)
 	sites, err := h.Key(c.Request())
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, ID{}, err
 	}
 	id, err := uuid.Parse(c.Param("id"))
 	if err != nil {
-		return nil, nil, ErrUnknownGrant
+		return nil, nil, ID{}, ErrUnknownGrant
 	}
 	contact := h.Ledger.Index.ContactOf(id)
 	if contact == nil || string(contact.Channel) != c.Param("channel") || !slices.Contains(sites, contact.Site) {
-		return nil, nil, ErrUnknownGrant
+		return nil, nil, ID{}, ErrUnknownGrant
 	}
 	policy, err := h.Ledger.Sites.Lookup(contact.Site)
-	return policy, contact, err
+	return policy, contact, id, err
 }
 
 func (h *ChannelHandler) state(policy *Policy, channel Channel, c *Contact) channelState {

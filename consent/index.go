@@ -140,6 +140,8 @@ type Position struct {
 	// Keys are the ids of token keys that have signed receipts here, hex:
 	// a server that no longer holds one refuses to start.
 	Keys map[string]uint32 `json:"keys"` // key id → Unix seconds of its last signature
+	// Addresses tells under which key contacts are kept, see Addresses.Check.
+	Addresses string `json:"addresses,omitempty"`
 }
 
 // indexLine is one line of consent.idx: the position first, then cuts,
@@ -151,7 +153,7 @@ type indexLine struct {
 	Cut       *Cut      `json:"cut,omitempty"`
 	Tombstone *tomb     `json:"tombstone,omitempty"`
 	Contact   *Contact  `json:"contact,omitempty"`
-	Owed      bool      `json:"owed,omitempty"` // the contact has refused since, which the ledger does not have
+	RefusedAt time.Time `json:"refused_at,omitzero"` // when the contact refused, which the ledger does not have
 }
 
 // indexVersion is the version of the file's layout.
@@ -202,7 +204,7 @@ func (x *Index) lines(at Position) []indexLine {
 	}
 	for _, k := range x.contacts {
 		c := k.Contact
-		lines = append(lines, indexLine{Contact: &c, Owed: k.refused})
+		lines = append(lines, indexLine{Contact: &c, RefusedAt: k.refusedAt})
 	}
 	return lines
 }
@@ -247,8 +249,7 @@ func decodeIndex(lines []byte) (*Index, Position, error) {
 			return nil, Position{}, ErrDamagedIndex
 		}
 		if l.Contact != nil {
-			x.meet(*l.Contact)
-			x.contacts[l.Contact.Address].refused = l.Owed
+			x.meet(&known{*l.Contact, l.RefusedAt})
 			continue
 		}
 		if l.Cut != nil {

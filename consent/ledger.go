@@ -16,7 +16,8 @@ type Recorder interface {
 	Record(ctx context.Context, c Commitment) error
 }
 
-// Commitment is what one decision leaves behind. Nil parts are left out.
+// Commitment is what one decision leaves behind. Nil parts are left out. Where it
+// takes something back, a Recorder that could not keep it tries again by itself.
 type Commitment struct {
 	Receipt    *Receipt
 	Withdrawal *Withdrawal

@@ -19,8 +19,11 @@ type OptIn struct {
 	Wording  string // the sentence that was agreed to; its hash alone is kept
 }
 
-// OptIn records a grant for a channel. It revives nothing: each grant has an id
-// of its own. Error: ErrUnavailable.
+// maxEarlier is how many ids of earlier grants a contact keeps.
+const maxEarlier = 16
+
+// OptIn records a grant for a channel. It goes on under the same id where one
+// is live, and revives none that has ended. Error: ErrUnavailable.
 func (l *Ledger) OptIn(ctx context.Context, policy *Policy, in OptIn) (Contact, Receipt, error) {
 	l.contacts.Lock()
 	defer l.contacts.Unlock()
@@ -30,7 +33,14 @@ func (l *Ledger) OptIn(ctx context.Context, policy *Policy, in OptIn) (Contact, 
 		}
 	}
 	r := l.channelReceipt(policy, in.Channel, true)
-	r.ConsentID, r.Issued = uuid.New(), r.Time.Truncate(time.Second)
+	id, earlier := uuid.New(), []ID(nil)
+	if before := l.Index.Contact(in.Address); before.Reason(r.Time) == Live {
+		id, earlier = before.ConsentID, before.Earlier
+	} else if before != nil {
+		earlier = before.ids()
+		earlier = earlier[max(0, len(earlier)-maxEarlier):]
+	}
+	r.ConsentID, r.Issued = id, r.Time.Truncate(time.Second)
 	r.Expires = r.Time.Add(policy.Site.Lifetime())
 	r.Language = in.Language
 	if in.Notice != "" && in.Notice != r.Notice {
@@ -42,7 +52,7 @@ func (l *Ledger) OptIn(ctx context.Context, policy *Policy, in OptIn) (Contact, 
 	}
 	c := Contact{
 		Address: in.Address, Site: policy.Site.Domain, Channel: in.Channel,
-		ConsentID: r.ConsentID, ReceiptID: r.ReceiptID, Granted: true, Time: r.Time, Expires: r.Expires,
+		ConsentID: r.ConsentID, Earlier: earlier, ReceiptID: r.ReceiptID, Granted: true, Time: r.Time, Expires: r.Expires,
 	}
 	if err := l.recordContact(ctx, &c, &r, ChannelGranted); err != nil {
 		return Contact{}, Receipt{}, err
@@ -54,24 +64,25 @@ func (l *Ledger) OptIn(ctx context.Context, policy *Policy, in OptIn) (Contact, 
 // nothing was: both stand until the next grant. It is in force before the call
 // returns, also when it returns ErrUnavailable; repeated, it changes nothing.
 func (l *Ledger) OptOut(ctx context.Context, policy *Policy, channel Channel, a AddressKey) (Contact, error) {
-	l.Index.Refuse(Contact{Address: a, Site: policy.Site.Domain, Channel: channel, Time: l.Now().UTC()})
+	l.Index.Refuse(Contact{Address: a, Site: policy.Site.Domain, Channel: channel, Time: l.Now().UTC().Truncate(time.Millisecond)})
 	l.contacts.Lock()
 	defer l.contacts.Unlock()
-	if c := l.Index.Contact(a); !c.Granted && !l.Index.Owed(a) {
+	if c := l.Index.Contact(a); c != nil && !c.Granted && !l.Index.Owed(a) {
 		return *c, nil
 	}
 	return l.recordRefusal(ctx, policy, channel, a)
 }
 
-// recordRefusal is called with l.contacts held.
+// recordRefusal is called with l.contacts held. Whoever asked may be gone: what
+// they said is recorded all the same.
 func (l *Ledger) recordRefusal(ctx context.Context, policy *Policy, channel Channel, a AddressKey) (Contact, error) {
 	r := l.channelReceipt(policy, channel, false)
 	c := Contact{Address: a, Site: policy.Site.Domain, Channel: channel, ReceiptID: r.ReceiptID, Time: r.Time}
 	if before := l.Index.Contact(a); before != nil && before.ConsentID != (ID{}) {
-		c.ConsentID, c.Expires = before.ConsentID, before.Expires
+		c.ConsentID, c.Earlier, c.Expires = before.ConsentID, before.Earlier, before.Expires
 		r.ConsentID, r.Issued = c.ConsentID, r.Time.Truncate(time.Second)
 	}
-	return c, l.recordContact(ctx, &c, &r, ChannelWithdrawn)
+	return c, l.recordContact(context.WithoutCancel(ctx), &c, &r, ChannelWithdrawn)
 }
 
 // channelReceipt is a decision about a channel, without whose it is.

@@ -80,11 +80,26 @@ func TestChannelDecisions(t *testing.T) {
 	}
 	second := b.optIn(t)
 	b.want(t, "granted again", Live, 4)
-	if second.ConsentID == first.ConsentID || b.Index.ContactOf(first.ConsentID) != nil {
+	if second.ConsentID == first.ConsentID {
 		t.Error("the new grant revives the old one's id")
 	}
+	if c := b.Index.ContactOf(first.ConsentID); c == nil || c.ConsentID != second.ConsentID {
+		t.Errorf("the old id leads to %+v", c)
+	}
+	b.clock.Add(time.Hour)
+	if third := b.optIn(t); third.ConsentID != second.ConsentID || third.ReceiptID == second.ReceiptID {
+		t.Error("a grant while one is live has another id, or no receipt of its own")
+	}
+	b.want(t, "granted while it was granted", Live, 5)
 	b.clock.Add(days(180) + time.Second)
-	b.want(t, "half a year later", Expired, 4)
+	b.want(t, "half a year later", Expired, 5)
+	for range 2 * maxEarlier {
+		b.optIn(t)
+		b.clock.Add(days(181))
+	}
+	if c := b.Index.Contact(b.ada); len(c.Earlier) != maxEarlier || b.Index.ContactOf(first.ConsentID) != nil {
+		t.Errorf("%d earlier ids are kept", len(c.Earlier))
+	}
 }
 
 // TestRefusalWithoutDisk is in force at once, and recorded by whoever comes next.
@@ -177,6 +192,8 @@ func TestContactsInTheIndex(t *testing.T) {
 	if earlier.ContactOf(uuid.UUID{1, 0}) != nil || earlier.ContactOf(uuid.UUID{1, 1}) == nil {
 		t.Error("the ids of grants do not follow the contacts")
 	}
+	earlier.Refuse(Contact{Address: AddressKey{3}, Time: noon.Add(2 * time.Hour)})
+	earlier.Refuse(Contact{Address: AddressKey{9}, Time: noon})
 	path := filepath.Join(t.TempDir(), "consent.idx")
 	if err := earlier.Save(path, Position{}); err != nil {
 		t.Fatal(err)
@@ -188,8 +205,54 @@ func TestContactsInTheIndex(t *testing.T) {
 	if diff := cmp.Diff(earlier.contacts, back.contacts, cmp.AllowUnexported(known{})) + cmp.Diff(earlier.grants, back.grants); diff != "" {
 		t.Error(diff)
 	}
+	for n, owed := range map[byte]bool{1: false, 2: false, 3: true, 4: false, 9: true} {
+		if back.Owed(AddressKey{n}) != owed || back.Contact(AddressKey{n}).Granted != (n == 4) {
+			t.Errorf("contact %d comes back as %+v", n, back.contacts[AddressKey{n}])
+		}
+	}
 	back.Sweep(noon.Add(contactKept + 90*time.Minute))
 	if back.Contacts() != 1 || len(back.grants) != 1 || back.Contact(AddressKey{2}) == nil {
 		t.Errorf("after 36 months %d contacts and %d ids are left, want the last one", back.Contacts(), len(back.grants))
+	}
+	if back.ForgetContacts(); back.Contacts() != 0 || len(back.grants) != 0 {
+		t.Error("something is left of contacts that were forgotten")
+	}
+}
+
+// TestRefusalsInTime: a refusal that is not on disk stands against what was
+// granted before it, and against nothing after, in whatever order they are told.
+func TestRefusalsInTime(t *testing.T) {
+	t.Parallel()
+	a := AddressKey{1}
+	granted := func(minute int) Contact {
+		return Contact{Address: a, ConsentID: uuid.UUID{byte(minute)}, ReceiptID: uuid.UUID{byte(minute)}, Granted: true, Time: noon.Add(time.Duration(minute) * time.Minute), Expires: noon.AddDate(1, 0, 0)}
+	}
+	refused := func(minute int) Contact {
+		c := granted(minute)
+		c.Granted = false
+		return c
+	}
+	for name, tt := range map[string]struct {
+		steps func(x, later *Index)
+		want  Reason
+		owed  bool
+	}{
+		"refused after the grant":    {func(x, _ *Index) { x.Meet(granted(1)); x.Refuse(granted(2)) }, Withdrawn, true},
+		"and recorded":               {func(x, _ *Index) { x.Meet(granted(1)); x.Refuse(granted(2)); x.Meet(refused(2)) }, Withdrawn, false},
+		"refused while it is given":  {func(x, _ *Index) { x.Refuse(granted(2)); x.Meet(granted(1)) }, Withdrawn, true},
+		"granted after the refusal":  {func(x, _ *Index) { x.Refuse(granted(1)); x.Meet(granted(2)) }, Live, false},
+		"what came before is told":   {func(x, _ *Index) { x.Meet(granted(3)); x.Refuse(granted(4)); x.Meet(refused(2)); x.Meet(granted(3)) }, Withdrawn, true},
+		"refused in a later index":   {func(x, l *Index) { x.Meet(granted(1)); l.Meet(granted(1)); l.Refuse(granted(2)) }, Withdrawn, true},
+		"granted in a later index":   {func(x, l *Index) { x.Meet(granted(1)); x.Refuse(granted(2)); l.Meet(granted(3)) }, Live, false},
+		"a refusal of the same time": {func(x, l *Index) { x.Meet(granted(1)); l.Meet(refused(1)) }, Withdrawn, false},
+		"a grant of the same time":   {func(x, l *Index) { x.Meet(refused(1)); l.Meet(granted(1)) }, Withdrawn, false},
+		"a clock that was set back":  {func(x, _ *Index) { x.Meet(granted(5)); x.Refuse(granted(1)) }, Withdrawn, true},
+	} {
+		x, later := NewIndex(), NewIndex()
+		tt.steps(x, later)
+		x.Merge(later)
+		if got := x.Contact(a).Reason(noon.Add(time.Hour)); got != tt.want || x.Owed(a) != tt.owed {
+			t.Errorf("%s: %q, owed %v; want %q, %v", name, got, x.Owed(a), tt.want, tt.owed)
+		}
 	}
 }

@@ -211,7 +211,7 @@ func (b *backupJob) addSpool(w *backup.Writer, m *backup.Manifest) (err error) {
 	}
 	m.Spool.Last = max(last, s.at.Seq)
 	m.Chain = backup.Chain{ID: s.at.Head.ChainID, N: s.at.Head.N, Hash: s.at.Head.Hash}
-	return b.addIndex(w, s.index, consent.Position{Spool: s.ID(), Seq: m.Spool.Last, Head: s.at.Head, Keys: b.signers(s.at)})
+	return b.addIndex(w, s.index, consent.Position{Spool: s.ID(), Seq: m.Spool.Last, Head: s.at.Head, Keys: b.signers(s.at), Addresses: s.at.Addresses})
 }
 
 // signers are the keys that tokens may have been signed with, the present one

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 
 	"sluice/consent"
@@ -17,6 +18,10 @@ func (m *machine) openChannels() error {
 	if err != nil {
 		return err
 	}
+	if was := m.state.contact; was != "" && was != addresses.Check() && m.ledger.Index.Contacts() > 0 {
+		return fmt.Errorf("keys.phone, or %s without it, is another key than the one under which %d contacts are kept: nobody would be found any more. Put the old one back; %s", phoneKeyFile, m.ledger.Index.Contacts(), forgetContacts)
+	}
+	m.state.contact = addresses.Check()
 	m.channels = &consent.ChannelHandler{Ledger: m.ledger, Addresses: addresses, Key: func(r *http.Request) ([]string, error) {
 		k, ok := m.auth.key(r)
 		if !ok {
@@ -30,7 +35,7 @@ func (m *machine) openChannels() error {
 		Twilio:   inbound.Twilio{AuthToken: hooks.Twilio.AuthToken.Reveal(), URLs: m.hookURLs("twilio")},
 		Meta:     inbound.Meta{AppSecret: hooks.Meta.AppSecret.Reveal(), VerifyToken: hooks.Meta.VerifyToken.Reveal()},
 		GreenAPI: inbound.GreenAPI{Token: hooks.GreenAPI.Token.Reveal()},
-		Sites:    hooks.Served(), Keywords: hooks.Keywords,
+		Sites:    hooks.Served(), Keywords: hooks.Keywords, Limit: m.limits.charge,
 	})
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -28,6 +29,11 @@ import (
 // channels; ClickHouse is away.
 func channelsOf(t *testing.T, dir string) *running {
 	t.Helper()
+	return startOf(t, channelsConfig(t, dir), time.Now)
+}
+
+func channelsConfig(t *testing.T, dir string) *config.Config {
+	t.Helper()
 	sum := sha256.Sum256([]byte("key"))
 	c, err := config.Parse(fmt.Appendf(nil, `
 server: {listen: "127.0.0.1:0", metrics_listen: "localhost:0"}
@@ -35,12 +41,12 @@ data_dir: %s
 clickhouse: {url: "http://127.0.0.1:1/sluice"}
 sites: [{domain: example.com, public_url: "https://example.com/_s"}]
 api_keys: [{name: shop, key_hash: "sha256:%s", sites: [example.com]}]
-hooks: {twilio: {auth_token: token-of-the-test}}
+hooks: {twilio: {auth_token: token-of-the-test}, meta: {app_secret: secret-of-the-test, verify_token: verify}, keywords: [Ruhe]}
 `, dir, hex.EncodeToString(sum[:])), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startOf(t, c, time.Now)
+	return c
 }
 
 // shop sends what the site's backend would.
@@ -114,7 +120,7 @@ func TestStopOverWhatsApp(t *testing.T) {
 	if status, body := r.texts(t, "/hooks/twilio", stop); status != 200 { // the prefix stripped
 		t.Errorf("STOP again: %d %s", status, body)
 	}
-	for door, want := range map[string]int{"/_s/hooks/twilio?x=1": 403, "/_s/hooks/meta": 404, "/_s/hooks/green-api": 404, "/_s/hooks/fax": 404} {
+	for door, want := range map[string]int{"/_s/hooks/twilio?x=1": 403, "/_s/hooks/meta": 403, "/_s/hooks/green-api": 404, "/_s/hooks/fax": 404} {
 		if status, body := r.texts(t, door, stop); status != want {
 			t.Errorf("%s: %d %s, want %d", door, status, body, want)
 		}
@@ -171,7 +177,24 @@ func TestStopOverWhatsApp(t *testing.T) {
 		t.Errorf("the log holds the number:\n%s", log)
 	}
 
-	// Without its key nobody would be recognised.
+	// With another key, or without, nobody would be recognised.
+	other := filepath.Join(dir, phoneKeyFile)
+	mine, err := os.ReadFile(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, []byte(base64.StdEncoding.EncodeToString(make([]byte, 32))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := assemble(channelsConfig(t, dir), slog.New(slog.DiscardHandler), time.Now); err == nil || !strings.Contains(err.Error(), "is another key than the one under which 1 contacts are kept") {
+		t.Errorf("with another key: %v", err)
+	}
+	if err := os.WriteFile(other, mine, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := channelsOf(t, dir).stop(); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Remove(filepath.Join(dir, phoneKeyFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -180,5 +203,35 @@ func TestStopOverWhatsApp(t *testing.T) {
 	}
 	if _, err := phoneKey("", dir, 0); err != nil {
 		t.Errorf("without a key and without contacts: %v", err)
+	}
+}
+
+// TestMetaOfTheServer: the door takes as much as Meta sends at once, and a word
+// of the configuration.
+func TestMetaOfTheServer(t *testing.T) {
+	t.Parallel()
+	r := channelsOf(t, t.TempDir())
+	if status, got := r.shop(t, "POST", "/whatsapp/grants", `{"phone":"+15005550006"}`); status != http.StatusCreated {
+		t.Fatalf("grant: %d %v", status, got)
+	}
+	read := strings.Repeat(`{"id":"wamid.x","status":"read"},`, 50_000)
+	body := `{"entry":[{"changes":[{"value":{"statuses":[` + strings.TrimSuffix(read, ",") + `],"messages":[{"from":"15005550006","id":"1","text":{"body":"ruhe!"}}]}}]}]}`
+	m := hmac.New(sha256.New, []byte("secret-of-the-test"))
+	m.Write([]byte(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.public+"/_s/hooks/meta", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(m.Sum(nil)))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if _, got := r.shop(t, "POST", "/whatsapp/grants/lookup", `{"phone":"+15005550006"}`); resp.StatusCode != 200 || got["reason"] != "withdrawn" {
+		t.Errorf("%d bytes of Meta's: %d, then %v", len(body), resp.StatusCode, got)
+	}
+	if status, body := r.ask(t, http.MethodGet, r.public+"/_s/hooks/meta?hub.mode=subscribe&hub.verify_token=verify&hub.challenge=42", "", ""); status != 200 || body != "42" {
+		t.Errorf("the challenge: %d %s", status, body)
 	}
 }

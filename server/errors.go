@@ -85,7 +85,7 @@ var answers = []struct {
 	{err: consent.ErrStaleNotice, status: http.StatusConflict, title: "The notice has changed",
 		detail: "The visitor answered an older notice. Load the banner again and ask once more; a decision that only lowers consent is always accepted."},
 	{err: consent.ErrTooLarge, status: http.StatusRequestEntityTooLarge, title: "Too large",
-		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 64 KiB for a query, 8 KiB for a decision or a form, 2 KiB for preferences."},
+		detail: "The body is larger than this door accepts: 100 events or 64 KiB of them, 64 KiB for a query, 8 KiB for a decision, a form or a grant, 2 KiB for preferences, and 16 KiB, 256 KiB or 3 MiB for a message of Twilio, Green API or Meta."},
 	{err: consent.ErrMediaType, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",
 		detail: "Send application/json (or text/plain that holds JSON, for sendBeacon), without Content-Encoding."},
 	{err: consent.ErrNotForm, status: http.StatusUnsupportedMediaType, title: "Content type not accepted",

@@ -32,8 +32,8 @@ type journal struct {
 
 	mu      sync.Mutex
 	pending map[consent.Count]uint64 // counted, not yet in a frame; N is 0 in the key
-	owed    []*consent.Withdrawal    // in force, and refused by the disk
-	framed  []consent.Count          // in the frame being written; committer only
+	owed    debt
+	framed  []consent.Count // in the frame being written; committer only
 
 	balance *collector.Balance // told what is on disk; nil before the doors open
 	keeping []*collector.Batch // of each event in the frame being written; committer only
@@ -59,12 +59,30 @@ func (j *journal) Append(ctx context.Context, b *collector.Batch) error {
 	return j.append(ctx, append(entries, &tallyEntry{journal: j, batch: b})...)
 }
 
-// Record keeps what the ledger decided, in one frame. A withdrawal that the
-// disk refuses is in force all the same; it rides in the next frame of a
+// Record keeps what the ledger decided, in one frame. What is taken back is in
+// force all the same where the disk refuses it; it rides in the next frame of a
 // decision or of counts.
 func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
 	owed := j.takeOwed()
-	entries := j.withdrawals(owed)
+	if c.Contact != nil { // what is recorded now stands for what was owed
+		delete(owed.refusals, c.Contact.Address)
+	}
+	entries := append(j.entries(owed), j.commitment(c)...)
+	err := j.append(ctx, entries...)
+	if err != nil {
+		if c.Withdrawal != nil {
+			owed.withdrawals = append(owed.withdrawals, c.Withdrawal)
+		}
+		if c.Contact != nil && !c.Contact.Granted {
+			owed.refusals[c.Contact.Address] = c
+		}
+		j.owe(owed)
+	}
+	return err
+}
+
+// commitment is the entries of one decision.
+func (j *journal) commitment(c consent.Commitment) (entries []spool.Entry) {
 	if c.Receipt != nil {
 		entries = append(entries, &receiptEntry{j, c.Receipt})
 	}
@@ -82,38 +100,71 @@ func (j *journal) Record(ctx context.Context, c consent.Commitment) error {
 			return consent.AppendCounts(dst, c.Counts), nil
 		}})
 	}
-	err := j.append(ctx, entries...)
-	if err != nil {
-		if c.Withdrawal != nil {
-			owed = append(owed, c.Withdrawal)
-		}
-		j.owe(owed)
-	}
-	return err
+	return entries
 }
 
-// maxOwed is how many withdrawals are owed to one frame at the most.
+// maxOwed is how many withdrawals, and how many refusals, ride in one frame at
+// the most.
 const maxOwed = 256
 
-func (j *journal) takeOwed() []*consent.Withdrawal {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	n := min(len(j.owed), maxOwed)
-	owed := slices.Clone(j.owed[:n])
-	j.owed = slices.Delete(j.owed, 0, n)
-	return owed
+// debt is what is in force and was refused by the disk.
+type debt struct {
+	withdrawals []*consent.Withdrawal
+	refusals    map[consent.AddressKey]consent.Commitment
 }
 
-// owe keeps withdrawals for a later frame; whoever takes everything back again
-// and again is owed it once.
-func (j *journal) owe(list []*consent.Withdrawal) {
+func (d *debt) size() int { return len(d.withdrawals) + len(d.refusals) }
+
+func (j *journal) takeOwed() debt {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for _, w := range list {
-		if !slices.ContainsFunc(j.owed, func(o *consent.Withdrawal) bool {
+	n := min(len(j.owed.withdrawals), maxOwed)
+	d := debt{slices.Clone(j.owed.withdrawals[:n]), map[consent.AddressKey]consent.Commitment{}}
+	j.owed.withdrawals = slices.Delete(j.owed.withdrawals, 0, n)
+	for a, c := range j.owed.refusals {
+		if len(d.refusals) == maxOwed {
+			break
+		}
+		d.refusals[a] = c
+		delete(j.owed.refusals, a)
+	}
+	return d
+}
+
+// owing is how much waits for a frame.
+func (j *journal) owing() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.owed.size()
+}
+
+func (j *journal) entries(d debt) []spool.Entry {
+	entries := j.withdrawals(d.withdrawals)
+	for _, c := range d.refusals {
+		entries = append(entries, j.commitment(c)...)
+	}
+	return entries
+}
+
+// owe keeps what is owed for a later frame; whoever takes everything back again
+// and again is owed it once.
+func (j *journal) owe(d debt) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for a, c := range d.refusals {
+		if _, newer := j.owed.refusals[a]; newer {
+			continue
+		}
+		if j.owed.refusals == nil {
+			j.owed.refusals = map[consent.AddressKey]consent.Commitment{}
+		}
+		j.owed.refusals[a] = c
+	}
+	for _, w := range d.withdrawals {
+		if !slices.ContainsFunc(j.owed.withdrawals, func(o *consent.Withdrawal) bool {
 			return o.ConsentID == w.ConsentID && o.Cut.All == consent.Forever
 		}) {
-			j.owed = append(j.owed, w)
+			j.owed.withdrawals = append(j.owed.withdrawals, w)
 		}
 	}
 }
@@ -204,15 +255,15 @@ func (j *journal) flush(ctx context.Context) {
 
 func (j *journal) flushOnce(ctx context.Context) {
 	j.mu.Lock()
-	idle := len(j.pending) == 0 && len(j.owed) == 0
+	idle := len(j.pending) == 0 && j.owed.size() == 0
 	j.mu.Unlock()
 	if idle {
 		return
 	}
 	owed := j.takeOwed()
-	if err := j.append(ctx, append(j.withdrawals(owed), &tallyEntry{journal: j})...); err != nil {
+	if err := j.append(ctx, append(j.entries(owed), &tallyEntry{journal: j})...); err != nil {
 		j.owe(owed)
-		j.log.WarnContext(ctx, "counts and withdrawals wait for the spool", "withdrawals", len(owed), "err", err)
+		j.log.WarnContext(ctx, "counts and withdrawals wait for the spool", "withdrawals", owed.size(), "err", err)
 	}
 }
 

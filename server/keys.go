@@ -26,6 +26,9 @@ const clientKeyFile = "keys/client.key"
 // who were asked, and those who said STOP, are unknown.
 const phoneKeyFile = "keys/phone.key"
 
+// forgetContacts is how to go on where the key is lost.
+const forgetContacts = "to start over, a backup restored with --new-keys, and without keys/phone.key, forgets them: then nobody may be written to"
+
 // phoneKey returns the configured key, else the one in dataDir, else one that is
 // drawn now; never a new one where contacts are kept under an older.
 func phoneKey(configured config.Secret, dataDir string, contacts int) ([]byte, error) {
@@ -35,7 +38,7 @@ func phoneKey(configured config.Secret, dataDir string, contacts int) ([]byte, e
 	path := filepath.Join(dataDir, phoneKeyFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && contacts > 0 {
 		return nil, fmt.Errorf("%s is missing, but the grants and objections of %d phone numbers and e-mail addresses are kept under it: "+
-			"restore the file from a backup, or set keys.phone to the key that was in use; a restore with --new-keys forgets them", path, contacts)
+			"restore the file from a backup, or set keys.phone to the key that was in use; %s", path, contacts, forgetContacts)
 	}
 	return drawnKey(dataDir, phoneKeyFile)
 }

@@ -44,17 +44,27 @@ func newLimits(c *config.Config, log *slog.Logger, now func() time.Time) *limits
 func (l *limits) byNetwork(limit *limiter) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			from := clientIP(c)
-			l.crowd.add(from)
-			if !from.IsValid() || l.anonymous(from) {
-				return next(c)
-			}
-			if wait := limit.take(networkOf(from), l.now()); wait > 0 {
-				return fmt.Errorf("from one network: %w", &waitError{wait})
+			l.crowd.add(clientIP(c))
+			if err := l.from(c, limit); err != nil {
+				return err
 			}
 			return next(c)
 		}
 	}
+}
+
+// charge counts a request that turned out to be nobody's. Error: *waitError.
+func (l *limits) charge(c echo.Context) error { return l.from(c, l.traffic) }
+
+func (l *limits) from(c echo.Context, limit *limiter) error {
+	from := clientIP(c)
+	if !from.IsValid() || l.anonymous(from) {
+		return nil
+	}
+	if wait := limit.take(networkOf(from), l.now()); wait > 0 {
+		return fmt.Errorf("from one network: %w", &waitError{wait})
+	}
+	return nil
 }
 
 // bySite refuses events of a site beyond its limit. Error: *waitError.

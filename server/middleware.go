@@ -7,14 +7,18 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
 )
 
-// maxBody bounds every request; the doors of the collector have lower limits
-// of their own.
-const maxBody = 1 << 20
+// maxBody bounds every request; the doors have lower limits of their own, but for
+// that of Meta, whose notifications may be larger.
+const (
+	maxBody     = 1 << 20
+	maxMetaBody = 4 << 20
+)
 
 // requestIDHeader is echo.HeaderXRequestID as net/http writes it.
 const requestIDHeader = "X-Request-Id"
@@ -49,11 +53,14 @@ func secure(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// limitBody ends a body at maxBody, whoever reads it.
+// limitBody ends a body, whoever reads it.
 func limitBody(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxBody)
+		r, limit := c.Request(), int64(maxBody)
+		if strings.HasSuffix(c.Path(), "/hooks/meta") {
+			limit = maxMetaBody
+		}
+		r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
 		return next(c)
 	}
 }

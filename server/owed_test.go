@@ -61,6 +61,20 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 		t.Fatalf("a withdrawal on a full spool: got %v, want ErrUnavailable", err)
 	}
 
+	contact := consent.Contact{Address: consent.AddressKey{1}, Site: "example.com", Channel: consent.WhatsApp, ReceiptID: uuid.New(), Time: now}
+	refusal := consent.Commitment{Receipt: &consent.Receipt{ReceiptID: contact.ReceiptID, Site: "example.com", Time: now}, Contact: &contact}
+	s.journal.index.Refuse(contact)
+	grant := contact
+	grant.Address, grant.Granted = consent.AddressKey{2}, true
+	for _, c := range []consent.Commitment{refusal, {Contact: &grant}} {
+		if err := s.journal.Record(t.Context(), c); !errors.Is(err, consent.ErrUnavailable) {
+			t.Fatalf("a contact on a full spool: got %v, want ErrUnavailable", err)
+		}
+	}
+	if !s.journal.index.Owed(contact.Address) || s.journal.index.Contact(grant.Address) != nil {
+		t.Error("before there is room the refusal is on disk, or the grant is in force")
+	}
+
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- s.journal.spool.Consume(ctx, "a", taker{}, spool.ConsumerOptions{}) }()
@@ -71,6 +85,13 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 	if err := m.accepts(); err != nil {
 		t.Errorf("readyz once there is room: %v", err)
 	}
+	if n := s.journal.owing(); n != 0 {
+		t.Errorf("%d are still owed", n)
+	}
+	if s.journal.index.Owed(contact.Address) {
+		t.Error("the refusal is on disk, and the index does not know")
+	}
+	receipts := s.journal.head().N
 	stop()
 	<-ended
 	if err := s.journal.spool.Close(); err != nil { // as after a kill: the index is not saved
@@ -84,6 +105,12 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 	}()
 	if cut := s.journal.index.Cut(gone); cut == nil || cut.All != consent.Forever {
 		t.Errorf("after a restart the consent has the cut %+v, want it withdrawn", cut)
+	}
+	if c := s.journal.index.Contact(contact.Address); c == nil || c.Granted || c.ReceiptID != contact.ReceiptID || s.journal.index.Owed(contact.Address) {
+		t.Errorf("after a restart the contact is %+v", c)
+	}
+	if s.journal.index.Contact(grant.Address) != nil || receipts != 1 || s.journal.head().N != receipts {
+		t.Errorf("a grant that was refused came back, or the ledger has %d and then %d receipts, want 1", receipts, s.journal.head().N)
 	}
 }
 

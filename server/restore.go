@@ -255,9 +255,10 @@ func (r *restoreJob) beginAnew(index *consent.Index, at consent.Position) error 
 		}
 		if _, err := os.Stat(filepath.Join(r.config.DataDir, phoneKeyFile)); errors.Is(err, fs.ErrNotExist) && r.config.Keys.Phone == "" {
 			index.ForgetContacts() // nobody can be found under another key
+			at.Addresses = ""
 		}
 	}
 	return index.Save(filepath.Join(r.config.DataDir, indexName), consent.Position{
-		Spool: id, Head: consent.Head{ChainID: uuid.New()}, Keys: at.Keys,
+		Spool: id, Head: consent.Head{ChainID: uuid.New()}, Keys: at.Keys, Addresses: at.Addresses,
 	})
 }

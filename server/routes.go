@@ -59,7 +59,8 @@ func (m *machine) routes() (http.Handler, error) {
 }
 
 // bindDoors binds the doors of browsers below base: with the prefix kept or
-// stripped. What visitors decide, read and erase has a limit of its own.
+// stripped. What visitors decide, read and erase has a limit of its own; what
+// providers of messages sign has none.
 func (m *machine) bindDoors(e *echo.Echo, base string) {
 	own := doors{e, base, []echo.MiddlewareFunc{m.limits.byNetwork(m.limits.choices)}}
 	own.post("/d", m.consents.PostDecision)
@@ -68,7 +69,7 @@ func (m *machine) bindDoors(e *echo.Echo, base string) {
 	own.get("/me", m.consents.GetMe)
 	own.bind("/me", m.consents.DeleteMe, http.MethodDelete)
 
-	bindHooks(own, m.inbound)
+	bindHooks(doors{echo: e, base: base}, m.inbound)
 
 	d := doors{e, base, []echo.MiddlewareFunc{m.limits.byNetwork(m.limits.traffic)}}
 	d.get("/s.js", m.getScript)

@@ -29,6 +29,7 @@ type state struct {
 	log     *slog.Logger
 	keys    map[string]uint32 // of earlier saves, see consent.Position
 	signer  string            // id of the key that signs now
+	contact string            // which key contacts are kept under
 }
 
 // saveEvery is how often consent.idx is written while it changes; a large one
@@ -51,7 +52,7 @@ func openState(dataDir string, maxBytes int64, now func() time.Time, log *slog.L
 	if fresh {
 		index, at = consent.NewIndex(), consent.Position{Keys: map[string]uint32{}}
 	}
-	s.keys = at.Keys
+	s.keys, s.contact = at.Keys, at.Addresses
 	j := &journal{index: index, chain: consent.NewChain(at.Head), log: log.With("room", "journal"), pending: map[consent.Count]uint64{}}
 	s.journal = j
 	j.spool, err = spool.Open(filepath.Join(dataDir, "spool"), spool.Options{
@@ -204,7 +205,7 @@ func (s *state) save() error {
 		s.keys[s.signer] = uint32(s.now().Unix())
 	}
 	err := s.journal.index.Save(s.path, consent.Position{
-		Spool: s.journal.spool.ID(), Seq: committed, Head: s.journal.head(), Forwards: *s.journal.forwarded.Load(), Keys: s.keys,
+		Spool: s.journal.spool.ID(), Seq: committed, Head: s.journal.head(), Forwards: *s.journal.forwarded.Load(), Keys: s.keys, Addresses: s.contact,
 	})
 	if err != nil {
 		return err
@@ -227,7 +228,7 @@ func (s *state) keep(ctx context.Context) {
 		}
 		begun := time.Now()
 		s.journal.index.Sweep(s.now())
-		if committed := s.journal.spool.Stats().Next - 1; committed != saved {
+		if committed := s.journal.spool.Stats().Next - 1; committed != saved || s.journal.owing() > 0 {
 			if err := s.save(); err == nil {
 				saved = committed
 			} else {

@@ -28,7 +28,7 @@ func (t *GreenAPI) verify(r *http.Request) bool {
 // greenBody is what matters of a notification.
 type greenBody struct {
 	TypeWebhook string
-	Timestamp   int64
+	Timestamp   seconds
 	IDMessage   string
 	SenderData  struct{ ChatID, Sender string }
 	// MessageData holds the words in a member named for their kind.
@@ -39,30 +39,33 @@ type greenBody struct {
 // Others, quotedMessage among them, hold those of another.
 var greenTexts = []string{
 	"textMessageData", "extendedTextMessageData", "templateButtonReplyMessage", "interactiveButtonsReply",
-	"interactiveButtonsResponse", "buttonsResponseMessage",
+	"interactiveButtonsResponse", "buttonsResponseMessage", "listResponseMessage",
 }
+
+// maxGreen bounds a notification of Green API's: it holds a preview of pictures.
+const maxGreen = 256 << 10
 
 // read returns the message of a notification; none of what is none.
 func (t *GreenAPI) read(body []byte) ([]Message, error) {
 	var in greenBody
-	if err := json.Unmarshal(body, &in); err != nil {
+	if err := lenient(body, &in); err != nil {
 		return nil, err
 	}
 	if in.TypeWebhook != "incomingMessageReceived" {
 		return nil, nil
 	}
-	m := Message{ID: in.IDMessage, Channel: consent.WhatsApp, At: unix(in.Timestamp)}
-	from := in.SenderData.ChatID
-	if strings.HasSuffix(from, "@g.us") { // a group; its member wrote
-		from = in.SenderData.Sender
-	}
-	if number, ok := strings.CutSuffix(from, "@c.us"); ok {
-		m.From = plus(number)
+	m := Message{ID: in.IDMessage, Channel: consent.WhatsApp, At: in.Timestamp.time()}
+	for _, from := range []string{in.SenderData.Sender, in.SenderData.ChatID} { // of a group, the member who wrote
+		if number, ok := strings.CutSuffix(from, "@c.us"); ok {
+			m.From = plus(number)
+			break
+		}
 	}
 	for _, name := range greenTexts {
-		var said struct{ TextMessage, Text, SelectedDisplayText, SelectedButtonText string }
-		if raw := in.MessageData[name]; raw != nil && json.Unmarshal(raw, &said) == nil {
-			m.Says = append(m.Says, said.TextMessage, said.Text, said.SelectedDisplayText, said.SelectedButtonText)
+		var said struct{ TextMessage, Text, SelectedDisplayText, SelectedButtonText, Title string }
+		if raw := in.MessageData[name]; raw != nil && lenient(raw, &said) == nil {
+			m.Text += said.TextMessage + said.Text
+			m.Buttons = append(m.Buttons, said.SelectedDisplayText, said.SelectedButtonText, said.Title)
 		}
 	}
 	return []Message{m}, nil

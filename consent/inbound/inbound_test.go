@@ -99,32 +99,42 @@ func TestWords(t *testing.T) {
 	t.Parallel()
 	w := newWords([]string{"Ruhe!", " "})
 	for text, want := range map[string]verdict{
-		"STOP": stop, " stop. ": stop, "»Stop«": stop, "ＳＴＯＰ": stop, "Stop 🛑": stop, "STOP\u200e": stop, "Stop  all!": stop, "opt-out": stop, "Opt Out": stop,
+		"STOP": stop, "Stop promotions": stop, "İPTAL": stop, "ΔΙΑΚΟΠΉ": stop, "ΔΙΑΚΟΠΗ": stop, "Arrete": stop, "ODHLASIT": stop, "cancel": stop, " stop. ": stop, "»Stop«": stop, "ＳＴＯＰ": stop, "Stop 🛑": stop, "STOP\u200e": stop, "Stop  all!": stop, "opt-out": stop, "Opt Out": stop,
 		"ARRÊT": stop, "СТОП": stop, "停止": stop, "ruhe": stop, "إيقاف": stop,
 		"start": start, "UNSTOP": start,
 		"": nothing, "   ": nothing, "...": nothing, "please stop by tomorrow": nothing, "stops": nothing, "nonstop": nothing, "Don't stop": nothing,
 		strings.Repeat("stop ", 100): nothing,
 	} {
-		if got := w.of(&Message{Says: []string{"", text}}); got != want {
+		if got := w.of(&Message{Text: text}); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}
-	if w.of(&Message{Says: []string{"hello"}, OptOut: true}) != stop {
+	for button, want := range map[string]verdict{"STOP": stop, "Unsubscribe": stop, "Stop promotions": stop, "cancel": nothing, "Quit": nothing, "start": start, "Termin absagen": nothing, strings.Repeat("stop", 100): nothing} {
+		if got := w.of(&Message{Buttons: []string{"", button}}); got != want {
+			t.Errorf("button %q: %v, want %v", button, got, want)
+		}
+	}
+	if w.of(&Message{Text: "hello", OptOut: true}) != stop {
 		t.Error("the provider's own word does not count")
 	}
 }
 
 // journal records nothing and fails when it is told to.
 type journal struct {
-	mu     sync.Mutex
-	err    error
-	index  *consent.Index
-	counts map[string]uint64
+	mu       sync.Mutex
+	err      error
+	index    *consent.Index
+	failures int // of the next calls
+	counts   map[string]uint64
 }
 
 func (j *journal) Record(_ context.Context, c consent.Commitment) error {
 	if c.Receipt == nil || c.Contact == nil {
 		return errors.New("a decision about a channel is a receipt and a contact")
+	}
+	if j.failures > 0 {
+		j.failures--
+		return consent.ErrUnavailable
 	}
 	if j.err == nil {
 		j.index.Meet(*c.Contact)
@@ -208,6 +218,10 @@ func TestMetaMessages(t *testing.T) {
 		"another failure":      {`{"statuses":[{"id":"2","status":"failed","recipient_id":"15005550006","errors":[{"code":131026}]}]}`, consent.Live},
 		"resumed in the app":   {`{"user_preferences":[{"wa_id":"15005550006","value":"resume"}]}`, consent.Live},
 		"something else":       {`{"messages":[{"from":"15005550006","id":"1","text":{"body":"When do you open?"}}]}`, consent.Live},
+		"beside what is odd":   {`{"statuses":[7,{"errors":[{"code":"131050"},{"code":{}}]}],"messages":[null,"x",{"from":7,"text":"y"},{"from":"15005550006","id":"1","timestamp":1795435200,"text":{"body":"STOP"}}]}`, consent.Withdrawn},
+		"odd in itself":        {`{"messages":[{"from":"15005550006","id":7,"timestamp":{},"text":{"body":"STOP"},"button":"none"}]}`, consent.Withdrawn},
+		"a code as a text":     {`{"statuses":[{"id":"2","recipient_id":"15005550006","errors":[{"code":"131050"}]}]}`, consent.Withdrawn},
+		"a button to cancel":   {`{"messages":[{"from":"15005550006","id":"1","interactive":{"button_reply":{"id":"cancel","title":"Termin absagen"}}}]}`, consent.Live},
 		"somebody else":        {`{"messages":[{"from":"15005550007","id":"1","text":{"body":"STOP"}}]}`, consent.Live},
 		"who hides the number": {`{"messages":[{"id":"1","text":{"body":"STOP"}}]}`, consent.Live},
 	} {
@@ -236,6 +250,8 @@ func TestGreenAPIMessages(t *testing.T) {
 		"text":               {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"typeMessage":"textMessage","textMessageData":{"textMessage":"STOP"}}}`, consent.Withdrawn},
 		"extended":           {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"extendedTextMessageData":{"text":"stop"}}}`, consent.Withdrawn},
 		"button":             {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"templateButtonReplyMessage":{"selectedDisplayText":"Stop"}}}`, consent.Withdrawn},
+		"from a hidden chat": {`{"typeWebhook":"incomingMessageReceived","timestamp":"1795435200","senderData":{"chatId":"99@lid","sender":"15005550006@c.us"},"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Withdrawn},
+		"from a list":        {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"listResponseMessage":{"title":"Stop"}}}`, consent.Withdrawn},
 		"in a group":         {`{"typeWebhook":"incomingMessageReceived","senderData":{"chatId":"1203630@g.us","sender":"15005550006@c.us"},"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Withdrawn},
 		"quoted":             {`{"typeWebhook":"incomingMessageReceived",` + from + `,"messageData":{"extendedTextMessageData":{"text":"why?"},"quotedMessage":{"textMessage":"STOP"}}}`, consent.Live},
 		"sent by the owner":  {`{"typeWebhook":"outgoingMessageReceived",` + from + `,"messageData":{"textMessageData":{"textMessage":"STOP"}}}`, consent.Live},
@@ -261,10 +277,10 @@ func TestTwilioMessages(t *testing.T) {
 	t.Parallel()
 	v := Twilio{}
 	for body, want := range map[string]Message{
-		"MessageSid=SM1&From=whatsapp%3A%2B15005550006&Body=STOP": {ID: "SM1", Channel: consent.WhatsApp, From: "+15005550006", Says: []string{"STOP", "", ""}},
-		"MessageSid=SM2&From=%2B15005550006&Body=hi&ButtonText=B": {ID: "SM2", Channel: consent.SMS, From: "+15005550006", Says: []string{"hi", "B", ""}},
-		"MessageSid=SM3&From=%2B15005550006&OptOutType=STOP":      {ID: "SM3", Channel: consent.SMS, From: "+15005550006", Says: []string{"", "", ""}, OptOut: true},
-		"MessageSid=SM4&From=%2B15005550006&OptOutType=HELP":      {ID: "SM4", Channel: consent.SMS, From: "+15005550006", Says: []string{"", "", ""}},
+		"MessageSid=SM1&From=whatsapp%3A%2B15005550006&Body=STOP": {ID: "SM1", Channel: consent.WhatsApp, From: "+15005550006", Text: "STOP", Buttons: []string{"", ""}},
+		"MessageSid=SM2&From=%2B15005550006&Body=hi&ButtonText=B": {ID: "SM2", Channel: consent.SMS, From: "+15005550006", Buttons: []string{"B", ""}},
+		"MessageSid=SM3&From=%2B15005550006&OptOutType=STOP":      {ID: "SM3", Channel: consent.SMS, From: "+15005550006", Buttons: []string{"", ""}, OptOut: true},
+		"MessageSid=SM4&From=%2B15005550006&OptOutType=HELP":      {ID: "SM4", Channel: consent.SMS, From: "+15005550006", Buttons: []string{"", ""}},
 	} {
 		got := v.read([]byte(body))
 		if len(got) != 1 || fmt.Sprint(got[0]) != fmt.Sprint(want) {
@@ -280,10 +296,10 @@ func TestTwilioMessages(t *testing.T) {
 // it meant when it was written.
 func TestStopOnce(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, nil)
+	p := newPost(t, map[string][]string{"meta": {"a.example"}, "twilio": {"a.example"}})
 	send := func(id string, at time.Time, says string) {
 		t.Helper()
-		err := p.take(t.Context(), "meta", []Message{{ID: id, Channel: consent.WhatsApp, From: "+15005550006", At: at, Says: []string{says}}})
+		err := p.take(t.Context(), "meta", []Message{{ID: id, Channel: consent.WhatsApp, From: "+15005550006", At: at, Text: says}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,15 +318,17 @@ func TestStopOnce(t *testing.T) {
 	want("the same message again", consent.Live)
 	send("2", now.Add(30*time.Minute), "STOP")
 	want("a message from before the grant", consent.Live)
+	p.now = p.now.Add(2 * time.Minute)
+	send("2a", p.now.Add(-5*time.Minute), "STOP")
+	want("a fresh message by a slow clock", consent.Withdrawn)
+	p.grant(t, "a.example")
 	send("3", time.Time{}, "START")
 	want("a START", consent.Live)
 	send("4", p.now, "STOP")
 	want("a new STOP", consent.Withdrawn)
 	send("5", p.now.Add(time.Minute), "START")
 	want("a START after it", consent.Withdrawn)
-	p.journal.err = consent.ErrUnavailable
 	p.now = p.now.Add(time.Hour)
-	p.journal.err = nil
 	p.grant(t, "a.example")
 	p.journal.err = consent.ErrUnavailable
 	if err := p.take(t.Context(), "twilio", []Message{{ID: "6", Channel: consent.WhatsApp, From: "+15005550006", OptOut: true}}); !errors.Is(err, consent.ErrUnavailable) {
@@ -348,6 +366,57 @@ func TestWhoseNumber(t *testing.T) {
 	}
 }
 
+// TestStopOfAStranger is an objection where it is known to whom; elsewhere it
+// would tell one site what was written to another.
+func TestStopOfAStranger(t *testing.T) {
+	t.Parallel()
+	stop := []Message{{Channel: consent.WhatsApp, From: "+15005550006", OptOut: true}}
+	for name, tt := range map[string]struct {
+		sites map[string][]string
+		known bool // to b.example
+		a, b  consent.Reason
+	}{
+		"to any of two":             {nil, false, consent.NoConsent, consent.NoConsent},
+		"to one":                    {map[string][]string{"meta": {"a.example"}}, false, consent.Withdrawn, consent.NoConsent},
+		"who is known to the other": {nil, true, consent.NoConsent, consent.Withdrawn},
+	} {
+		p := newPost(t, tt.sites)
+		if tt.known {
+			p.grant(t, "b.example")
+		}
+		if err := p.take(t.Context(), "meta", stop); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := p.reason("a.example"), p.reason("b.example"); a != tt.a || b != tt.b {
+			t.Errorf("%s: %q and %q, want %q and %q", name, a, b, tt.a, tt.b)
+		}
+	}
+}
+
+// TestStopGoesOn: a message, or a site, that fails keeps no other from its STOP.
+func TestStopGoesOn(t *testing.T) {
+	t.Parallel()
+	p := newPost(t, nil)
+	p.grant(t, "a.example")
+	p.grant(t, "b.example")
+	p.journal.failures = 1
+	stop := func(id string) Message {
+		return Message{ID: id, Channel: consent.WhatsApp, From: "+15005550006", OptOut: true}
+	}
+	err := p.take(t.Context(), "meta", []Message{stop("1"), stop("2")})
+	if !errors.Is(err, consent.ErrUnavailable) {
+		t.Errorf("got %v, want ErrUnavailable", err)
+	}
+	for _, domain := range []string{"a.example", "b.example"} {
+		if p.reason(domain) != consent.Withdrawn || p.journal.index.Owed(p.key(domain)) {
+			t.Errorf("%s: %q, owed %v", domain, p.reason(domain), p.journal.index.Owed(p.key(domain)))
+		}
+	}
+	if p.seen.has("meta", "1") || !p.seen.has("meta", "2") {
+		t.Error("the message that failed counts as seen, or the other does not")
+	}
+}
+
 func TestSeenIsBounded(t *testing.T) {
 	t.Parallel()
 	var s seen
@@ -363,7 +432,14 @@ func TestSeenIsBounded(t *testing.T) {
 // TestDoors sends requests as the providers do.
 func TestDoors(t *testing.T) {
 	t.Parallel()
-	p := newPost(t, nil)
+	p := newPost(t, map[string][]string{"meta": {"a.example"}})
+	var limited int
+	p.o.Limit = func(echo.Context) error {
+		if limited++; limited > 20 {
+			return errors.New("wait")
+		}
+		return nil
+	}
 	shut := New(Options{Logger: slog.New(slog.DiscardHandler)})
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -388,7 +464,9 @@ func TestDoors(t *testing.T) {
 		{"another mode", "GET", "/meta?hub.mode=x&hub.verify_token=verify-me&hub.challenge=1", "", "", "", 418, ErrSignature.Error()},
 		{"a message", "POST", "/meta", "X-Hub-Signature-256", signed, metaStop, 200, ""},
 		{"not signed", "POST", "/meta", "", "", metaStop, 418, ErrSignature.Error()},
-		{"too large", "POST", "/meta", "", "", strings.Repeat("x", maxBody+1), 418, consent.ErrTooLarge.Error()},
+		{"not signed and large", "POST", "/meta", "", "", strings.Repeat("x", maxMeta+1), 418, ErrSignature.Error()},
+		{"too large", "POST", "/meta", "X-Hub-Signature-256", signed, strings.Repeat("x", maxMeta+1), 418, consent.ErrTooLarge.Error()},
+		{"large", "POST", "/meta", "X-Hub-Signature-256", signed, strings.Repeat("x", maxMeta), 418, ErrSignature.Error()},
 		{"no JSON", "POST", "/green-api", "Authorization", "Bearer green", "<xml/>", 418, consent.ErrNotJSON.Error()},
 		{"a state", "POST", "/green-api", "Authorization", "Bearer green", `{"typeWebhook":"stateInstanceChanged"}`, 200, ""},
 		{"no token", "POST", "/green-api", "", "", `{}`, 418, ErrSignature.Error()},
@@ -410,6 +488,20 @@ func TestDoors(t *testing.T) {
 	}
 	if got := p.reason("a.example"); got != consent.Withdrawn {
 		t.Errorf("after the message: %q, want withdrawn", got)
+	}
+	r := httptest.NewRequest("POST", "/twilio", strings.NewReader("Body=STOP"))
+	for range 20 {
+		w := httptest.NewRecorder()
+		e.ServeHTTP(w, r)
+		if limited > 20 && w.Body.String() != "wait" {
+			t.Errorf("the %d. request that nobody signed: %s", limited, w.Body)
+		}
+	}
+	r = httptest.NewRequest("POST", "/meta", strings.NewReader(metaStop))
+	r.Header.Set("X-Hub-Signature-256", signed)
+	w := httptest.NewRecorder()
+	if e.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("a signed request after many that were not: %d %s", w.Code, w.Body)
 	}
 	if b, err := json.Marshal(p.journal.counts); err != nil || strings.Contains(string(b), "1500") {
 		t.Errorf("counted: %s, %v", b, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -22,12 +23,25 @@ type Twilio struct {
 	URLs      []string // under which the door is reached, as configured at Twilio
 }
 
+// maxTwilio bounds a message of Twilio's: a few kB, ten links to media included.
+const maxTwilio = 16 << 10
+
+// signature is what the request says that Twilio signed it with; nil: it says
+// nothing of that kind.
+func (t *Twilio) signature(r *http.Request) []byte {
+	sent, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Twilio-Signature"))
+	if err != nil || len(sent) != sha1.Size || t.AuthToken == "" {
+		return nil
+	}
+	return sent
+}
+
 // verify reports whether Twilio signed the request: base64 of HMAC-SHA1 over the
 // address and the sorted form. Of a body that is no form, the address holds the
 // hash.
 func (t *Twilio) verify(r *http.Request, body []byte) bool {
-	sent, err := base64.StdEncoding.DecodeString(r.Header.Get("X-Twilio-Signature"))
-	if err != nil || len(sent) == 0 || t.AuthToken == "" {
+	sent := t.signature(r)
+	if sent == nil {
 		return false
 	}
 	forms := []string{""}
@@ -41,22 +55,32 @@ func (t *Twilio) verify(r *http.Request, body []byte) bool {
 		if err != nil {
 			return false
 		}
-		forms = []string{signedForm(form, false), signedForm(form, true)}
+		forms = slices.Compact([]string{signedForm(form, false), signedForm(form, true)})
 	}
-	ok := false
+	for _, address := range t.addresses(r) {
+		for _, form := range forms {
+			m := hmac.New(sha1.New, []byte(t.AuthToken))
+			_, _ = io.WriteString(m, address) // a hash takes all
+			_, _ = io.WriteString(m, form)
+			if hmac.Equal(m.Sum(nil), sent) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// addresses are those that Twilio may have signed for a request, each once.
+func (t *Twilio) addresses(r *http.Request) []string {
+	var out []string
 	for _, address := range t.URLs {
 		if r.URL.RawQuery != "" {
 			address += "?" + r.URL.RawQuery
 		}
-		for _, address := range []string{address, withPort(address), withoutPort(address)} {
-			for _, form := range forms {
-				m := hmac.New(sha1.New, []byte(t.AuthToken))
-				m.Write([]byte(address + form))
-				ok = hmac.Equal(m.Sum(nil), sent) || ok
-			}
-		}
+		out = append(out, address, withPort(address), withoutPort(address))
 	}
-	return ok
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // signedForm is the form as it is signed. Of a key that is repeated, one of
@@ -104,7 +128,10 @@ func (t *Twilio) read(body []byte) []Message {
 	}
 	m := Message{
 		ID: form.Get("MessageSid"), Channel: consent.SMS, From: form.Get("From"),
-		Says: []string{form.Get("Body"), form.Get("ButtonText"), form.Get("ButtonPayload")}, OptOut: form.Get("OptOutType") == "STOP",
+		Text: form.Get("Body"), Buttons: []string{form.Get("ButtonText"), form.Get("ButtonPayload")}, OptOut: form.Get("OptOutType") == "STOP",
+	}
+	if m.Buttons[0] != "" {
+		m.Text = "" // it repeats the button
 	}
 	if from, ok := strings.CutPrefix(m.From, "whatsapp:"); ok {
 		m.Channel, m.From = consent.WhatsApp, from

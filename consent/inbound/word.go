@@ -8,36 +8,50 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// stopWords are what a whole message may say: the words of the carriers, then of
-// languages in which opt-outs are customary. hooks.keywords adds to them.
+// stopWords mean STOP wherever they stand: on a button as well.
 var stopWords = []string{
-	"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "optout", "opt out", "opt-out",
-	"stopp", "abmelden", "arret", "arrêt", "arrêter", "désabonner", "baja", "alto", "parar", "pare", "sair", "cancelar",
-	"basta", "cancella", "стоп", "отписаться", "afmelden", "avregistrer", "afmeld", "lopeta", "wypisz", "odhlásit",
-	"leiratkozás", "dezabonare", "διακοπή", "iptal", "dur", "стій", "إيقاف", "الغاء", "הסר", "停止", "配信停止", "退订", "退訂", "取消", "중지", "수신거부", "बंद",
+	"stop", "stopall", "stop all", "unsubscribe", "optout", "opt out", "opt-out", "stop promotions", "stop messages",
+	"stopp", "abmelden", "werbung stoppen", "afmelden", "avregistrer", "afmeld", "arrête", "arrêter", "désabonner", "se désabonner", "arrêter les promotions",
+	"baja", "darse de baja", "detener promociones", "parar promoções", "descadastrar", "disiscriviti", "interrompi promozioni",
+	"стоп", "отписаться", "стій", "відписатися", "wypisz", "odhlásit", "leiratkozás", "dezabonare", "διακοπή", "lopeta", "iptal",
+	"إيقاف", "إلغاء الاشتراك", "הסר", "停止", "配信停止", "退订", "退訂", "수신거부", "बंद",
+}
+
+// typedWords mean STOP where somebody wrote them. On a button they may be about
+// something else: to cancel an appointment, to leave a menu.
+var typedWords = []string{
+	"cancel", "end", "quit", "revoke", "arret", "parar", "sair", "cancelar", "basta", "cancella", "إلغاء", "取消", "중지",
 }
 
 // startWords would mean the opposite, and grant nothing.
-var startWords = []string{"start", "unstop", "yes", "resume", "subscribe"}
+var startWords = []string{"start", "unstop", "resume", "subscribe"}
 
 // words tells what messages say.
-type words struct{ stop, start map[string]bool }
+type words struct{ stop, typed, start map[string]bool }
 
 func newWords(more []string) words {
-	w := words{map[string]bool{}, map[string]bool{}}
-	for _, s := range append(more, stopWords...) {
-		w.stop[plain(s)] = true
+	set := func(list []string) map[string]bool {
+		out := map[string]bool{}
+		for _, s := range list {
+			out[plain(s)] = true
+		}
+		delete(out, "")
+		return out
 	}
-	for _, s := range startWords {
-		w.start[plain(s)] = true
-	}
-	delete(w.stop, "")
-	return w
+	return words{set(append(more[:len(more):len(more)], stopWords...)), set(typedWords), set(startWords)}
 }
 
-// plain is what two spellings of a word have in common.
+// plain is what spellings of a word have in common: without case, accents, width
+// and what stands around it.
 func plain(s string) string {
-	s = cases.Fold().String(norm.NFKC.String(s))
+	s = strings.Map(func(r rune) rune {
+		// Accents of Latin, Greek and Cyrillic, and the hamza. The marks of other
+		// scripts are letters.
+		if 0x300 <= r && r <= 0x36f || 0x653 <= r && r <= 0x655 {
+			return -1
+		}
+		return r
+	}, norm.NFKD.String(cases.Fold().String(norm.NFKC.String(s))))
 	s = strings.TrimFunc(s, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsPunct(r) || unicode.IsSymbol(r) || unicode.Is(unicode.Cf, r) || r == '\ufe0f'
 	})
@@ -53,21 +67,28 @@ const (
 	start
 )
 
+// maxWord is the longest text, in bytes, that may be a word of a list.
+const maxWord = 200
+
 func (w words) of(m *Message) verdict {
 	if m.OptOut {
 		return stop
 	}
 	out := nothing
-	for _, s := range m.Says {
-		if len(s) > 200 {
-			continue // no word of any list
-		}
-		switch p := plain(s); {
+	for _, s := range m.Buttons {
+		switch p := plain(s[:min(len(s), maxWord)]); {
 		case w.stop[p]:
 			return stop
 		case w.start[p]:
 			out = start
 		}
+	}
+	switch p := plain(m.Text); {
+	case len(m.Text) > maxWord:
+	case w.stop[p] || w.typed[p]:
+		return stop
+	case w.start[p]:
+		out = start
 	}
 	return out
 }

@@ -289,7 +289,8 @@ type User struct {
 	Sites        []string `yaml:"sites"`         // of a viewer
 }
 
-// APIKey may query statistics and send events.
+// APIKey may query statistics, send events, and record and look up who may be
+// written to.
 type APIKey struct {
 	Name    string   `yaml:"name"`
 	KeyHash Secret   `yaml:"key_hash"` // sha256: and the hex digest of the key

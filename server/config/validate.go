@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"filippo.io/age"
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -158,8 +159,8 @@ func (c *Config) validatePeople(k *checker) {
 		k.say("hooks.meta", "needs both: app_secret, which signs messages, and verify_token, which you make up and enter at Meta with the address")
 	}
 	for i, w := range c.Hooks.Keywords {
-		if strings.TrimSpace(w) == "" {
-			k.say(fmt.Sprintf("hooks.keywords[%d]", i), "is empty; write a word that means STOP")
+		if !strings.ContainsFunc(w, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) {
+			k.say(fmt.Sprintf("hooks.keywords[%d]", i), "has no letter; write a word that means STOP")
 		}
 	}
 	emails := map[string]string{}

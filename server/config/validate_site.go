@@ -164,6 +164,8 @@ func (s *Site) validateServices(k *checker, path string) {
 		switch {
 		case !slugPattern.MatchString(p.Name):
 			k.say(at+".name", "%q is not a short name of small letters, digits and hyphens", p.Name)
+		case slices.Contains(consent.Channels, consent.Channel(p.Name)):
+			k.say(at+".name", "%q is a channel: consent to be written to has doors of its own, see docs/messaging.md", p.Name)
 		case slices.Contains(builtInPurposes, p.Name):
 			k.say(at+".name", "%q is Sluice's own; its words are changed in banner.texts", p.Name)
 		}
