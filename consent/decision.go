@@ -72,7 +72,7 @@ func (p *Policy) Decide(in Choice, c Circumstances) (Decision, error) {
 		return Decision{}, err
 	}
 	previous := c.continued(p, in)
-	notice, err := p.noticeFor(in, previous, c.Shown)
+	notice, err := p.noticeFor(in, previous, c.Cut, c.Shown)
 	if err != nil {
 		return Decision{}, err
 	}
@@ -162,7 +162,7 @@ func (p *Policy) essentialService(name string) bool {
 // noticeFor returns the notice that a decision is given under: the current one
 // where that was shown. A decision that only lowers consent is accepted under
 // any notice and stays under the one of its token.
-func (p *Policy) noticeFor(in Choice, previous *Token, shown *Shown) (*Notice, error) {
+func (p *Policy) noticeFor(in Choice, previous *Token, cut *Cut, shown *Shown) (*Notice, error) {
 	current := in.Notice == p.Current.Version && (shown == nil || shown.Notice == p.Current.Fingerprint)
 	if current {
 		return p.Current, nil
@@ -174,15 +174,20 @@ func (p *Policy) noticeFor(in Choice, previous *Token, shown *Shown) (*Notice, e
 		return p.Current, nil
 	}
 	old := p.past[previous.Notice]
-	if old == nil || !subset(old, in, *previous) {
+	if old == nil || !subset(old, in, *previous, cut) {
 		return nil, ErrStaleNotice
 	}
 	return old, nil
 }
 
-// subset reports whether in grants nothing that previous did not.
-func subset(n *Notice, in Choice, previous Token) bool {
+// subset reports whether in grants nothing but what previous still does: what has
+// been cut since was taken back, whichever token is sent.
+func subset(n *Notice, in Choice, previous Token, cut *Cut) bool {
 	purposes, services := n.Granted(previous)
+	purposes = slices.DeleteFunc(purposes, func(p Purpose) bool { return cut.Covers(previous, Use{Purpose: p}) })
+	services = slices.DeleteFunc(services, func(name string) bool {
+		return cut.Covers(previous, Use{Purpose: n.Services[n.serviceBit(name)].Purpose, Service: name})
+	})
 	for name, yes := range in.Purposes {
 		if yes && Purpose(name) != Essential && !slices.Contains(purposes, Purpose(name)) {
 			return false

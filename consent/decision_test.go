@@ -253,3 +253,35 @@ func TestWithdrawalIsRepeated(t *testing.T) {
 		t.Errorf("granted after a withdrawal: %+v, want a consent of its own", anew)
 	}
 }
+
+// TestOldNoticeAfterACut: under an old notice a token that was lowered since gives
+// back nothing of what was taken.
+func TestOldNoticeAfterACut(t *testing.T) {
+	t.Parallel()
+	before, now := shop(), shop()
+	now.Notice.Version = "2026-01"
+	policy := testPolicy(t, now, before)
+	token := given(testNotice(t, before), noon, []Purpose{Analytics, Preference})
+	later := token.Issued + 1
+	for name, tc := range map[string]struct {
+		cut  Cut
+		in   Choice
+		fine bool
+	}{
+		"what was cut":             {Cut{Purposes: map[Purpose]uint32{Preference: later}}, Choice{Purposes: yes("analytics", "preference")}, false},
+		"what is left":             {Cut{Purposes: map[Purpose]uint32{Preference: later}}, Choice{Purposes: yes("analytics")}, true},
+		"a service that was cut":   {Cut{Services: map[string]uint32{"hotjar": later}}, Choice{Purposes: yes("analytics")}, false},
+		"without that service":     {Cut{Services: map[string]uint32{"hotjar": later}}, Choice{Purposes: yes("analytics"), Services: no("hotjar")}, true},
+		"its purpose was cut":      {Cut{Purposes: map[Purpose]uint32{Analytics: later}}, Choice{Purposes: yes("analytics")}, false},
+		"everything was":           {Cut{All: later}, Choice{Purposes: yes("preference")}, false},
+		"cut before the token":     {Cut{Purposes: map[Purpose]uint32{Preference: token.Issued}}, Choice{Purposes: yes("preference")}, true},
+		"nothing, after all of it": {Cut{All: later}, Choice{}, true},
+	} {
+		in := tc.in
+		in.Notice, in.Method = "2025-07", Custom
+		_, err := policy.Decide(in, Circumstances{Previous: &token, Cut: &tc.cut, Now: noon.Add(time.Minute)})
+		if (err == nil) != tc.fine || err != nil && !errors.Is(err, ErrStaleNotice) {
+			t.Errorf("%s: got %v, want it taken: %v", name, err, tc.fine)
+		}
+	}
+}
