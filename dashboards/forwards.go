@@ -133,7 +133,8 @@ func (t tally) sent() uint64 {
 // forwardReasons name the reasons that are the forwarder's own.
 var forwardReasons = map[string]string{
 	"too_old": "Waited for 24 hours", "rejected": "The recipient refused the request", "exhausted": "Tried as often as is safe",
-	"queue_full": "The recipient was away and the queue was full",
+	"queue_full": "The recipient was away and the queue was full", "spool_full": "The server's spool needed the room",
+	"unconfigured": "The service was removed from the configuration", "erased": "The visitor asked for erasure",
 }
 
 // changedAt are the counts of what was changed on the way to a destination.

@@ -111,16 +111,26 @@ func TestNobodyElseIsBelieved(t *testing.T) {
 func TestScheme(t *testing.T) {
 	t.Parallel()
 	o := newOrigins(config.Default().Server)
-	for _, tt := range []struct{ name, peer, sent, want string }{
-		{"proxy over https", "127.0.0.1:4000", "https", "https"},
-		{"proxy over http", "127.0.0.1:4000", "http", "http"},
-		{"two proxies", "127.0.0.1:4000", "http, https", "https"},
-		{"unix socket", "@", "https", "https"},
-		{"proxy that says nothing", "127.0.0.1:4000", "", ""},
-		{"proxy that says something else", "127.0.0.1:4000", "gopher", ""},
-		{"client that claims it", "203.0.113.5:4000", "https", ""},
+	for _, tt := range []struct {
+		name, peer, sent string
+		tls              bool
+		want             string
+	}{
+		{"proxy over https", "127.0.0.1:4000", "https", false, "https"},
+		{"proxy over http", "127.0.0.1:4000", "http", false, "http"},
+		{"two proxies", "127.0.0.1:4000", "http, https", false, "https"},
+		{"unix socket", "@", "https", false, "https"},
+		{"proxy that says nothing", "127.0.0.1:4000", "", false, ""},
+		{"proxy that says something else", "127.0.0.1:4000", "gopher", false, ""},
+		{"client that claims it", "203.0.113.5:4000", "https", false, ""},
+		{"client over TLS", "203.0.113.5:4000", "", true, "https"},
+		{"client over TLS that claims the opposite", "203.0.113.5:4000", "http", true, "https"},
+		{"proxy over TLS for a client without", "127.0.0.1:4000", "http", true, "http"},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "https://site.example/_s/b", nil) // a whole address: also the client's word
+		if !tt.tls {
+			r.TLS = nil
+		}
 		r.RemoteAddr = tt.peer
 		r.Header.Set("X-Forwarded-Proto", tt.sent)
 		o.settle(r)

@@ -253,7 +253,7 @@ func TestCommandLine(t *testing.T) {
 		return path
 	}
 	good := file("good.yaml", "sites: [{domain: example.com}]\n")
-	later := file("later.yaml", "server: {tls: {domains: [example.com]}}\nsites: [{domain: example.com}]\n")
+	later := file("later.yaml", "mail: {host: smtp.example.com, from: a@example.com}\nsites: [{domain: example.com}]\n")
 	bad := file("bad.yaml", "sites: [{domain: example.com, colour: red}]\n")
 	tests := []struct {
 		name          string
@@ -271,7 +271,7 @@ func TestCommandLine(t *testing.T) {
 		{"option behind the query", []string{"sql", "SELECT 1", "--format", "csv"}, "", 2, "", "--format comes too late"},
 		{"unknown format", []string{"sql", "--format", "xml", "SELECT 1"}, "", 2, "", "not one of table, csv, json"},
 		{"check, fine", []string{"check", "--config", good}, "", 0, "is fine", ""},
-		{"check, later", []string{"check", "--config", later}, "", 0, "server.tls.domains: not available yet", ""},
+		{"check, later", []string{"check", "--config", later}, "", 0, "mail: not available yet", ""},
 		{"check, bad", []string{"check", "--config", bad}, "", 2, "", "bad.yaml:1:31: sites[0].colour: unknown key"},
 		{"check, missing", []string{"check", "--config", filepath.Join(dir, "none.yaml")}, "", 2, "", "there is no"},
 		{"serve, bad", []string{"serve", "--config", bad}, "", 2, "", "unknown key"},
