@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -141,13 +142,7 @@ func (d *bannerData) first(texts map[string]string) ([]byte, error) {
 		services := p.Services
 		p.Services = nil
 		for _, s := range services {
-			name := serviceData{Name: s.Name, External: s.External}
-			for _, c := range s.Cookies {
-				if c.Kind == "" { // no storage key
-					name.Clear = append(name.Clear, c.Name)
-				}
-			}
-			p.Services = append(p.Services, name)
+			p.Services = append(p.Services, serviceData{Name: s.Name, External: s.External, Clear: s.cookies()})
 		}
 		out.Purposes = append(out.Purposes, p)
 	}
@@ -162,6 +157,21 @@ func (d *bannerData) first(texts map[string]string) ([]byte, error) {
 	}
 	out.Texts["intro"] = strings.ReplaceAll(out.Texts["intro"], "{controller}", controller.Name)
 	return fill(bannerName, out)
+}
+
+// cookies are the names of the service's cookies, without those that another one
+// with an asterisk stands for.
+func (s *serviceData) cookies() (names []string) {
+	for _, c := range s.Cookies {
+		covered := slices.ContainsFunc(s.Cookies, func(o cookieData) bool {
+			prefix, wild := strings.CutSuffix(o.Name, "*")
+			return wild && o.Kind == "" && o.Name != c.Name && strings.HasPrefix(c.Name, prefix)
+		})
+		if c.Kind == "" && !covered { // no storage key
+			names = append(names, c.Name)
+		}
+	}
+	return names
 }
 
 // full is the preferences with theirs.
