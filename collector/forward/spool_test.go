@@ -66,6 +66,9 @@ func TestOverSpool(t *testing.T) {
 				t.Error(err)
 			}
 		}()
+		if err := sp.Register("reader"); err != nil { // keeps the outcomes, which the sink leaves behind
+			t.Fatal(err)
+		}
 		for v := range visitors {
 			if !fill {
 				break
