@@ -214,8 +214,7 @@ func TestMetaOfTheServer(t *testing.T) {
 	if status, got := r.shop(t, "POST", "/whatsapp/grants", `{"phone":"+15005550006"}`); status != http.StatusCreated {
 		t.Fatalf("grant: %d %v", status, got)
 	}
-	read := strings.Repeat(`{"id":"wamid.x","status":"read"},`, 50_000)
-	body := `{"entry":[{"changes":[{"value":{"statuses":[` + strings.TrimSuffix(read, ",") + `],"messages":[{"from":"15005550006","id":"1","text":{"body":"ruhe!"}}]}}]}]}`
+	body := `{"entry":[{"changes":[{"value":{"contacts":"` + strings.Repeat("x", 3<<19) + `","messages":[{"from":"15005550006","id":"1","text":{"body":"ruhe!"}}]}}]}]}`
 	m := hmac.New(sha256.New, []byte("secret-of-the-test"))
 	m.Write([]byte(body))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.public+"/_s/hooks/meta", strings.NewReader(body))
