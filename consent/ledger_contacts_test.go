@@ -78,6 +78,9 @@ func TestChannelDecisions(t *testing.T) {
 	if r := b.journal.last(t).Receipt; r.ConsentID != first.ConsentID {
 		t.Errorf("the withdrawal is of consent %s, want %s", r.ConsentID, first.ConsentID)
 	}
+	if c := b.journal.last(t); !c.Contact.Expires.Equal(first.Expires) || len(c.Counts) != 1 || c.Counts[0].Key != "whatsapp withdrawn" || c.Counts[0].Kind != CountChannel {
+		t.Errorf("the withdrawal leaves %+v and counts %+v", c.Contact, c.Counts)
+	}
 	second := b.optIn(t)
 	b.want(t, "granted again", Live, 4)
 	if second.ConsentID == first.ConsentID {

@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
@@ -39,9 +38,9 @@ func channelsConfig(t *testing.T, dir string) *config.Config {
 server: {listen: "127.0.0.1:0", metrics_listen: "localhost:0"}
 data_dir: %s
 clickhouse: {url: "http://127.0.0.1:1/sluice"}
-sites: [{domain: example.com, public_url: "https://example.com/_s"}]
+sites: [{domain: example.com, public_url: "https://example.com/_s"}, {domain: other.example}]
 api_keys: [{name: shop, key_hash: "sha256:%s", sites: [example.com]}]
-hooks: {twilio: {auth_token: token-of-the-test}, meta: {app_secret: secret-of-the-test, verify_token: verify}, keywords: [Ruhe]}
+hooks: {twilio: {auth_token: token-of-the-test}, meta: {app_secret: secret-of-the-test, verify_token: verify, sites: [Example.com]}, keywords: [Ruhe]}
 `, dir, hex.EncodeToString(sum[:])), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +49,7 @@ hooks: {twilio: {auth_token: token-of-the-test}, meta: {app_secret: secret-of-th
 }
 
 // shop sends what the site's backend would.
-func (r *running) shop(t *testing.T, method, path, body string) (status int, answer map[string]any) {
+func (r *running) shop(t *testing.T, method, path, body string) (int, map[string]any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, r.public+"/api/v1/channels"+path, strings.NewReader(body))
 	if err != nil {
@@ -58,19 +57,16 @@ func (r *running) shop(t *testing.T, method, path, body string) (status int, ans
 	}
 	req.Header.Set("Authorization", "Bearer key")
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
+	status, text := exchange(t, req)
+	var got map[string]any
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%s %s: %d %s", method, path, status, text)
 	}
-	defer resp.Body.Close()
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, answer
+	return status, got
 }
 
 // texts sends what Twilio would where somebody writes.
-func (r *running) texts(t *testing.T, door string, form url.Values) (status int, answer string) {
+func (r *running) texts(t *testing.T, door string, form url.Values) (int, string) {
 	t.Helper()
 	signed := "https://example.com/_s/hooks/twilio"
 	for _, k := range slices.Sorted(maps.Keys(form)) {
@@ -84,16 +80,7 @@ func (r *running) texts(t *testing.T, door string, form url.Values) (status int,
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("X-Twilio-Signature", base64.StdEncoding.EncodeToString(m.Sum(nil)))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	b, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, string(b)
+	return exchange(t, req)
 }
 
 // TestStopOverWhatsApp is the way of an opt-out: the shop records a grant, the
@@ -206,15 +193,15 @@ func TestStopOverWhatsApp(t *testing.T) {
 	}
 }
 
-// TestMetaOfTheServer: the door takes as much as Meta sends at once, and a word
-// of the configuration.
+// TestMetaOfTheServer: the door takes as much as Meta sends at once, and words
+// and sites of the configuration.
 func TestMetaOfTheServer(t *testing.T) {
 	t.Parallel()
 	r := channelsOf(t, t.TempDir())
 	if status, got := r.shop(t, "POST", "/whatsapp/grants", `{"phone":"+15005550006"}`); status != http.StatusCreated {
 		t.Fatalf("grant: %d %v", status, got)
 	}
-	body := `{"entry":[{"changes":[{"value":{"contacts":"` + strings.Repeat("x", 3<<19) + `","messages":[{"from":"15005550006","id":"1","text":{"body":"ruhe!"}}]}}]}]}`
+	body := `{"entry":[{"changes":[{"value":{"contacts":"` + strings.Repeat("x", 3<<19) + `","messages":[{"from":"15005550006","id":"1","text":{"body":"ruhe!"}},{"from":"15005550007","id":"2","text":{"body":"STOP"}}]}}]}]}`
 	m := hmac.New(sha256.New, []byte("secret-of-the-test"))
 	m.Write([]byte(body))
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.public+"/_s/hooks/meta", strings.NewReader(body))
@@ -222,13 +209,11 @@ func TestMetaOfTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(m.Sum(nil)))
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if _, got := r.shop(t, "POST", "/whatsapp/grants/lookup", `{"phone":"+15005550006"}`); resp.StatusCode != 200 || got["reason"] != "withdrawn" {
-		t.Errorf("%d bytes of Meta's: %d, then %v", len(body), resp.StatusCode, got)
+	status, text := exchange(t, req)
+	for who, number := range map[string]string{"who had agreed": "+15005550006", "a stranger, to the one site that Meta serves": "+15005550007"} {
+		if _, got := r.shop(t, "POST", "/whatsapp/grants/lookup", `{"phone":"`+number+`"}`); status != 200 || got["reason"] != "withdrawn" {
+			t.Errorf("%s, in %d bytes of Meta's: %d %s, then %v", who, len(body), status, text, got)
+		}
 	}
 	if status, body := r.ask(t, http.MethodGet, r.public+"/_s/hooks/meta?hub.mode=subscribe&hub.verify_token=verify&hub.challenge=42", "", ""); status != 200 || body != "42" {
 		t.Errorf("the challenge: %d %s", status, body)

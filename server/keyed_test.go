@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,16 +44,7 @@ api_keys: [{name: shop, key_hash: "sha256:%s", sites: [example.com]}]
 		}
 		req.Header.Set("Content-Type", "application/json")
 		req.Header.Set("Authorization", "Bearer "+key)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		b, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return resp.StatusCode, string(b)
+		return exchange(t, req)
 	}
 	for _, want := range []string{`{"accepted":1,"dropped":[]}`, `{"accepted":0,"dropped":[{"index":0,"reason":"duplicate"}]}`} {
 		if status, got := send("a key", "example.com"); status != http.StatusAccepted || got != want {

@@ -112,7 +112,7 @@ func startWith(t *testing.T, c *config.Config, now func() time.Time, set func(*m
 }
 
 // ask sends a request as a page of the site would.
-func (r *running) ask(t *testing.T, method, url, body, token string) (status int, answer string) {
+func (r *running) ask(t *testing.T, method, url, body, token string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
@@ -125,6 +125,12 @@ func (r *running) ask(t *testing.T, method, url, body, token string) (status int
 	if token != "" {
 		req.Header.Set(consent.TokenHeader, token)
 	}
+	return exchange(t, req)
+}
+
+// exchange sends a request and reads what comes back.
+func exchange(t *testing.T, req *http.Request) (status int, body string) {
+	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -114,6 +114,32 @@ func TestRefusedWithdrawalReachesTheDisk(t *testing.T) {
 	}
 }
 
+// TestContactOfAFailedFrame is in the index only where its frame is on disk, and
+// of each frame its own alone.
+func TestContactOfAFailedFrame(t *testing.T) {
+	t.Parallel()
+	s, err := openState(t.TempDir(), 64<<10, time.Now, slog.New(slog.DiscardHandler), func(spool.Record) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	j := s.journal
+	for n, failed := range []error{errors.New("the disk is gone"), nil} {
+		c := consent.Contact{Address: consent.AddressKey{byte(n)}, ReceiptID: uuid.New(), Granted: true, Time: time.Now()}
+		if _, ok := (&contactEntry{j, &c}).Commit(nil, 1); !ok {
+			t.Fatal("a contact is left out")
+		}
+		j.settled(failed)
+	}
+	if j.index.Contact(consent.AddressKey{0}) != nil || j.index.Contact(consent.AddressKey{1}) == nil {
+		t.Errorf("the frame that failed: %+v, the next: %+v", j.index.Contact(consent.AddressKey{0}), j.index.Contact(consent.AddressKey{1}))
+	}
+}
+
 func manyCounts(n int) []consent.Count {
 	out := make([]consent.Count, n)
 	for i := range out {

@@ -37,7 +37,7 @@ clickhouse: {url: "http://127.0.0.1:1/sluice"}
 sites:
   - domain: example.com
     services:
-      - {preset: google-analytics, measurement_id: G-XXXXXXX, api_secret: secret}
+      - {preset: google-analytics, measurement_id: G-ABC1234567, api_secret: a-secret-of-the-test}
       - {preset: hotjar, id: "1234567"}
 `, dir), dir)
 	if err != nil {

@@ -117,7 +117,7 @@ func (k *conn) exchange(r *http.Request, p pass) (a answer, again bool) {
 		return a, false
 	}
 	a.status, a.retryAfter = resp.StatusCode, retryAfter(resp.Header, time.Now())
-	if a.taken() { // to most recipients it says nothing more
+	if a.taken() && resp.ContentLength != 0 { // Google's says nothing more
 		a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxJudged))
 	}
 	if err == nil { // the rest is read so that the connection can be kept

@@ -38,11 +38,11 @@
 // server's spool is free of it. From there it is tried, in order, with pauses
 // that double up to five minutes, half of each random, or as long as
 // Retry-After says. After five failures in a row one request at a time asks
-// whether the endpoint is back (breaker.go). What has failed three times goes behind the others that
-// wait, with all that its person did later (retries.go): if they are taken it is
-// the request that is at fault, and it is given up after eight attempts. Consent
-// is looked up before each attempt. The queue has 256 MiB; what finds no room is
-// dead.
+// whether the endpoint is back (breaker.go). What has failed three times goes
+// behind the others that wait, with all that its person did later (retries.go):
+// if they are taken it is the request that is at fault, and it is given up after
+// eight attempts. Consent is looked up before each attempt. The queue has 256
+// MiB; what finds no room is dead.
 //
 // # At least once
 //

@@ -203,10 +203,9 @@ func (t *shipment) erased(held consent.Held, ev *collector.Event) bool {
 }
 
 // judge needs to look at one event alone: all have one token. The gate's lock is
-// held. What is
-// forwarded was covered when it happened, too, for a token's grants do not
-// change, and the collector's gate held its time against the token's issue and
-// expiry.
+// held. What is forwarded was covered when it happened, too, for a token's grants
+// do not change, and the collector's gate held its time against the token's issue
+// and expiry.
 func (t *shipment) judge(held consent.Held, at time.Time) verdict {
 	token := t.events[0].Token
 	cut := held.Cut(token.Consent)

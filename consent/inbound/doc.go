@@ -9,9 +9,11 @@
 //
 // # What counts as STOP
 //
-// The whole message, without regard to case, the punctuation around it and the
-// width of its letters, is one of a list of words (word.go), or the provider
-// says itself that the person opted out. "Please stop by tomorrow" is none.
+// The whole message, without regard to case, accents, the punctuation around it
+// and the width of its letters, is one of a list of words (word.go), or the
+// provider says itself that the person opted out. "Please stop by tomorrow" is
+// none. Of buttons fewer words count: one that says "Cancel" may be about an
+// appointment.
 //
 // # Once
 //
